@@ -1,0 +1,96 @@
+// The import law of ARCHITECTURE.md, and the strictest rules that typescript-eslint ships.
+import tseslint from 'typescript-eslint';
+
+/** Which folders of src each layer may import, besides itself. */
+const layers = {
+  common: [],
+  contracts: ['common'],
+  messages: ['common', 'contracts'],
+  onnx: ['common', 'contracts'],
+  weights: ['common', 'contracts'],
+  models: ['common', 'contracts', 'onnx', 'weights'],
+  saes: ['common', 'contracts', 'onnx', 'weights'],
+  training: ['common', 'contracts', 'onnx', 'weights', 'models', 'saes'],
+  engine: ['common', 'contracts', 'messages', 'onnx', 'weights', 'models', 'saes', 'training'],
+  cli: ['common', 'contracts', 'messages', 'onnx', 'weights', 'models', 'saes', 'training', 'engine'],
+  editor: ['common', 'contracts', 'messages'],
+};
+
+/** Packages that only one layer may import. */
+const owners = { vscode: 'editor', 'onnxruntime-node': 'engine' };
+
+const law = Object.entries(layers).map(([layer, allowed]) => ({
+  files: [`src/${layer}/**/*.ts`],
+  rules: {
+    'no-restricted-imports': [
+      'error',
+      {
+        paths: Object.entries(owners)
+          .filter(([, owner]) => owner !== layer)
+          .map(([name, owner]) => ({ name, message: `Only src/${owner} imports ${name}.` })),
+        patterns: Object.keys(layers)
+          .filter(other => other !== layer && !allowed.includes(other))
+          .map(other => ({
+            group: [`../${other}/**`, `../../${other}/**`, `**/src/${other}/**`],
+            message: `src/${layer} must not import src/${other} (ARCHITECTURE.md, import law).`,
+          }))
+          .concat({ group: ['**/webview/**'], message: 'src never imports webview.' }),
+      },
+    ],
+  },
+}));
+
+export default tseslint.config(
+  { ignores: ['dist/**', 'out/**', 'node_modules/**', 'src/kernel/**', '.cache/**'] },
+  {
+    files: ['**/*.ts'],
+    extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
+    languageOptions: {
+      parserOptions: {
+        project: [
+          './tsconfig.json',
+          './tsconfig.pure.json',
+          './tsconfig.editor.json',
+          './tsconfig.webview.json',
+        ],
+        tsconfigRootDir: import.meta.dirname,
+      },
+    },
+    rules: {
+      'max-lines': ['error', 400],
+      'max-params': ['error', 6],
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/prefer-readonly': 'error',
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      'no-restricted-syntax': [
+        'error',
+        { selector: 'ExportDefaultDeclaration', message: 'Named exports only.' },
+        { selector: 'ExportAllDeclaration', message: 'No barrels.' },
+        { selector: 'TSEnumDeclaration', message: 'String unions, not enums.' },
+      ],
+    },
+  },
+  ...law,
+  {
+    files: ['webview/**/*.ts'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          patterns: [
+            {
+              regex: '/src/(?!common/|contracts/|messages/)',
+              message: 'webview imports only common, contracts and messages.',
+            },
+          ],
+        },
+      ],
+    },
+  },
+  {
+    // node:test returns promises from describe and it that the runner itself awaits.
+    files: ['test/**/*.ts'],
+    rules: { '@typescript-eslint/no-floating-promises': 'off', 'max-lines': ['error', 600] },
+  },
+);

@@ -1,0 +1,145 @@
+import type { Call } from './call.ts';
+
+/** Everything that the extension host may ask of the engine process. Bulk numbers travel as typed arrays. */
+export interface EngineContract {
+  /** First call on a new process: refuses another build's messages. */
+  hello: Call<{ readonly protocol: number }, EngineInfo>;
+  loadModel: Call<ModelRequest, ModelInfo, LoadProgress>;
+  /** Loads the SAE (a folder or file) for the loaded model; fails with `mismatch` where it does not fit. */
+  loadSae: Call<{ readonly path: string }, SaeInfo, LoadProgress>;
+  /** Analyses a document; parts arrive as progress, the window with the visible range first. */
+  analyze: Call<AnalyzeRequest, AnalysisSummary, AnalysisPart>;
+  /** Drops what is kept for a closed document. */
+  forget: Call<{ readonly documentId: string }, null>;
+  /** Density and top tokens of every feature, for lists and hovers. */
+  featureLabels: Call<null, FeatureLabels>;
+  featureCard: Call<{ readonly feature: number }, FeatureCard>;
+}
+
+export const engineProtocol = 1;
+
+export interface EngineInfo {
+  readonly protocol: number;
+  readonly pid: number;
+  readonly runtime: string;
+}
+
+export interface ModelRequest {
+  /** A GGUF file (issue 4: or a Hugging Face folder). */
+  readonly path: string;
+  /** Where derived files (dequantised weights) may be kept. */
+  readonly cacheFolder: string;
+  readonly threads: number;
+}
+
+export interface LoadProgress {
+  readonly step: string;
+  /** 0 to 1. */
+  readonly fraction: number;
+}
+
+export interface ModelInfo {
+  readonly name: string;
+  readonly path: string;
+  /** sha256 of the weights' file, hex. */
+  readonly hash: string;
+  readonly architecture: string;
+  readonly layers: number;
+  readonly width: number;
+  readonly vocabulary: number;
+  readonly contextLength: number;
+  readonly device: string;
+  readonly precision: string;
+}
+
+export interface SaeInfo {
+  readonly name: string;
+  readonly path: string;
+  readonly hook: string;
+  /** F */
+  readonly features: number;
+  /** The largest k that the sparsity slider offers. */
+  readonly maxK: number;
+  readonly kind: string;
+  readonly activationUnit: string;
+}
+
+export interface AnalyzeRequest {
+  readonly documentId: string;
+  readonly text: string;
+  /** UTF-16 offsets into `text` of what the user sees; analysed first. */
+  readonly visible: { readonly start: number; readonly end: number };
+  /** Next-token predictions per token (P). */
+  readonly predictions: number;
+}
+
+/**
+ * What the model and the SAE say of `t` consecutive tokens. T-indexed arrays have length t; (t, K) arrays are row-major.
+ * A later part for the same tokens replaces an earlier one.
+ */
+export interface AnalysisPart {
+  /** Index in the document of the part's first token. */
+  readonly firstToken: number;
+  /** UTF-16 offsets in the document, (t). A token inside a multi-token character has the character's whole range. */
+  readonly starts: Uint32Array;
+  readonly ends: Uint32Array;
+  readonly tokenIds: Uint32Array;
+  /** -ln p(token | what precedes it in its window), nats; NaN for the first token of the document. */
+  readonly surprisal: Float32Array;
+  /** Most probable next tokens, (t, P) in descending order, as text, and their probabilities. */
+  readonly predictions: readonly string[];
+  readonly probabilities: Float32Array;
+  /** K: features kept per token. */
+  readonly k: number;
+  /** Feature numbers (t, K), by descending activation; padding where the activation is 0. */
+  readonly features: Uint32Array;
+  /** Activations (t, K) in the SAE's own scale; 0 where nothing fires. */
+  readonly activations: Float32Array;
+  /** |x - xhat_k|^2 for k = 1..K, (t, K): the error of the reconstruction from the k strongest features. */
+  readonly squaredError: Float32Array;
+  /** |x|^2, (t). */
+  readonly squaredNorm: Float64Array;
+  /** Sum of x over the included tokens of the part, (D): with squaredNorm it gives the document's variance. */
+  readonly sum: Float64Array;
+  /** 1 where the token policy leaves the token out of every statistic, (t). */
+  readonly excluded: Uint8Array;
+}
+
+export interface AnalysisSummary {
+  readonly tokens: number;
+  /** Tokens taken over from the last analysis of this document, and tokens run again. */
+  readonly reused: number;
+  readonly computed: number;
+  readonly milliseconds: number;
+}
+
+export interface FeatureLabels {
+  /** Fraction of evaluated tokens on which the feature is active at maxK, (F); NaN where unknown. */
+  readonly density: Float32Array;
+  /** The tokens on which the feature fires most, a stand-in for a label, (F); '' where unknown. */
+  readonly labels: readonly string[];
+  /** How the density was measured, one sentence. */
+  readonly convention: string;
+}
+
+export interface FeatureCard {
+  readonly feature: number;
+  readonly label: string;
+  readonly density: number;
+  /** Counts of the nonzero activations in equal bins from 0 to maxActivation. */
+  readonly histogram: Uint32Array;
+  readonly maxActivation: number;
+  readonly topTokens: readonly { readonly token: string; readonly share: number; readonly mean: number }[];
+  readonly examples: readonly FeatureExample[];
+  /** Tokens whose logit the decoder row raises or lowers most: W_U times the row (final norm's gain folded in). */
+  readonly promoted: readonly { readonly token: string; readonly logit: number }[];
+  readonly suppressed: readonly { readonly token: string; readonly logit: number }[];
+  /** How these were measured and from which text, one sentence. */
+  readonly convention: string;
+}
+
+export interface FeatureExample {
+  readonly tokens: readonly string[];
+  readonly activations: Float32Array;
+  readonly source: string;
+}
