@@ -1,0 +1,70 @@
+/** The JSON documents that `loupe --json` prints (design, section 9). */
+export interface AnalyzeResult {
+  readonly model: string;
+  readonly sae: string;
+  readonly k: number;
+  readonly tokens: readonly AnalyzedToken[];
+}
+
+export interface AnalyzedToken {
+  readonly index: number;
+  readonly text: string;
+  /** UTF-16 offsets in the file. */
+  readonly start: number;
+  readonly end: number;
+  /** Nats; null for the first token. */
+  readonly surprisal: number | null;
+  readonly features: readonly {
+    readonly id: number;
+    readonly activation: number;
+    /** 'base', or the name of a residual SAE. */
+    readonly source: string;
+  }[];
+}
+
+export interface EvaluateResult {
+  readonly tokens: number;
+  readonly excluded: number;
+  readonly convention: string;
+  readonly results: readonly EvaluationAtK[];
+}
+
+export interface EvaluationAtK {
+  readonly k: number;
+  /** 1 - sum |x - xhat|^2 / sum |x - mean(x)|^2 over the evaluated tokens, float64. */
+  readonly ev: number;
+  readonly mse: number;
+  readonly cosine: number;
+  readonly l0: number;
+  /** Fraction of features with no activation in the evaluated tokens. */
+  readonly dead: number;
+  readonly ce: {
+    readonly clean: number;
+    readonly sae: number;
+    readonly zero: number;
+    /** sae - clean */
+    readonly delta: number;
+    /** (zero - sae) / (zero - clean) */
+    readonly score: number;
+  };
+}
+
+export interface TrainResult {
+  readonly sae: string;
+  readonly steps: number;
+  readonly tokens: number;
+  readonly loss: number;
+  readonly ev: number;
+  readonly dead: number;
+  readonly tokensPerSecond: number;
+}
+
+export interface ActivationsResult {
+  readonly file: string;
+  readonly tokens: number;
+  readonly hooks: readonly string[];
+}
+
+export interface FailureResult {
+  readonly error: { readonly code: string; readonly message: string; readonly action?: string };
+}

@@ -1,0 +1,48 @@
+import type { Hook } from '../contracts/hooks.ts';
+
+/** The shape of a decoder-only transformer, whatever file it came from. */
+export interface ModelConfig {
+  readonly architecture: 'llama';
+  readonly name: string;
+  readonly layers: number; // L
+  readonly width: number; // D
+  readonly feedForward: number;
+  readonly heads: number; // H
+  readonly keyValueHeads: number;
+  readonly headWidth: number;
+  readonly vocabulary: number; // V
+  readonly contextLength: number;
+  readonly ropeTheta: number;
+  readonly normEpsilon: number;
+  readonly tiedEmbedding: boolean;
+}
+
+/** What one graph computes: from the token ids, or from a residual hook whose activation is fed in. */
+export interface GraphRequest {
+  /** Start here with a replaced activation (the splice input) in place of the token ids. */
+  readonly from?: Hook;
+  /** Activations to return; the graph ends at the deepest unless `head` asks for more. */
+  readonly hooks: readonly Hook[];
+  /** 'logits': (T, V). 'loss': surprisal of given labels and the top predictions, without returning the logits. */
+  readonly head: 'none' | 'logits' | 'loss';
+  /** Whether keys and values of earlier tokens come in and those of all tokens go out. */
+  readonly cache: boolean;
+}
+
+/** UTF-16 range of one token in the text it came from. */
+export interface TokenSpans {
+  readonly ids: Uint32Array; // (T)
+  readonly starts: Uint32Array; // (T)
+  readonly ends: Uint32Array; // (T)
+}
+
+/** Text to tokens and back. */
+export interface Tokenizer {
+  readonly vocabulary: number;
+  /** Token that separates documents in training text (SmolLM2: <|endoftext|>). */
+  readonly separator: number;
+  encode(text: string): TokenSpans;
+  /** The text of one token, for people: bytes that are no character of their own appear as \xNN. */
+  tokenText(id: number): string;
+  decode(ids: ArrayLike<number>): string;
+}

@@ -1,0 +1,41 @@
+import type { Hook } from '../contracts/hooks.ts';
+
+/** What turns pre-activations (F) into activations (F). k is an argument at run time, at most `maxK`. */
+export type ActivationRule =
+  | { readonly kind: 'relu' }
+  /** The k largest pre-activations, rectified; `maxK` is the largest k that it was trained for. */
+  | { readonly kind: 'topk'; readonly maxK: number }
+  /** h where h > threshold, else 0. */
+  | { readonly kind: 'jumprelu'; readonly threshold: Float32Array } // (F)
+  /** relu(h_mag) where h_gate > 0; h_mag = exp(rMag) * W_enc x + bMag, h_gate = W_enc x + encoderBias. */
+  | { readonly kind: 'gated'; readonly rMag: Float32Array; readonly bMag: Float32Array }; // (F), (F)
+
+/** Which tokens are left out of training and of every statistic, identically (design, section 5). */
+export interface TokenPolicy {
+  readonly excludeFirst: boolean;
+  /** Tokens with |x| above this are left out: 10 times the median norm of the training text; Infinity: none. */
+  readonly maxNorm: number;
+}
+
+/** One sparse autoencoder in memory, whatever kind it is and whatever format it came from. */
+export interface Dictionary {
+  readonly name: string;
+  readonly hook: Hook;
+  /** Number of features, F. */
+  readonly width: number;
+  /** Width of the activation it reads, D. */
+  readonly inputWidth: number;
+  readonly encoder: Float32Array; // (F, D), a row per feature
+  readonly encoderBias: Float32Array; // (F)
+  readonly decoder: Float32Array; // (F, D), a row per feature
+  /** Absent in a residual SAE, whose output is 0 when nothing fires. */
+  readonly decoderBias: Float32Array | undefined; // (D)
+  /** SAELens' apply_b_dec_to_input: the encoder reads x - decoderBias. */
+  readonly subtractDecoderBias: boolean;
+  readonly rule: ActivationRule;
+  readonly tokenPolicy: TokenPolicy;
+  /** The model it was trained on; undefined where the file does not say. */
+  readonly model: { readonly name: string; readonly hash: string | undefined } | undefined;
+  /** Whatever else the file said of itself, kept for writing it back. */
+  readonly provenance: Readonly<Record<string, unknown>>;
+}

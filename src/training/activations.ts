@@ -1,0 +1,20 @@
+/** Activations of consecutive windows of tokens, as the trainer and the evaluator read them. */
+export interface ActivationWindow {
+  readonly tokenIds: Uint32Array; // (T)
+  readonly activations: Float32Array; // (T, D)
+}
+
+/**
+ * A fixed sequence of windows that can be read from any position, so that training can resume: the same index gives
+ * the same activations. Kept on disk, or computed by the model when asked.
+ */
+export interface ActivationSource {
+  /** D */
+  readonly width: number;
+  /** T, tokens per window. */
+  readonly windowLength: number;
+  /** How many windows there are. */
+  readonly windows: number;
+  /** Windows [first, first + count), in order. */
+  read(first: number, count: number, signal?: AbortSignal): Promise<readonly ActivationWindow[]>;
+}
