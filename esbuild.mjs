@@ -1,0 +1,97 @@
+// Bundles everything that ships: `node esbuild.mjs [--production] [--watch]`.
+import { existsSync, rmSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import * as esbuild from 'esbuild';
+
+/** CommonJS packages inside an ES module bundle still call `require` for Node's own modules. */
+const requireShim =
+  "import { createRequire as _createRequire } from 'node:module'; const require = _createRequire(import.meta.url);";
+
+const nodeModule = {
+  platform: 'node',
+  target: 'node20',
+  format: 'esm',
+  external: ['onnxruntime-node'],
+  banner: { js: requireShim },
+};
+const webview = { platform: 'browser', target: 'chrome128', format: 'iife' };
+
+/** What is built: entry, output, esbuild options, and the largest size (bytes) that a production bundle may have. */
+const targets = [
+  {
+    entry: 'src/extension.ts',
+    out: 'dist/extension.cjs',
+    options: { platform: 'node', target: 'node22', format: 'cjs', external: ['vscode'] },
+    budget: 200_000,
+  },
+  { entry: 'src/engine/main.ts', out: 'dist/engine.js', options: nodeModule, budget: 1_000_000 },
+  {
+    entry: 'src/cli/main.ts',
+    out: 'dist/cli.js',
+    options: { ...nodeModule, banner: { js: `#!/usr/bin/env node\n${requireShim}` } },
+    budget: 1_200_000,
+  },
+  ...['sidebar', 'feature'].map(name => ({
+    entry: `webview/${name}/main.ts`,
+    out: `dist/webview/${name}.js`,
+    options: webview,
+    budget: 250_000,
+  })),
+];
+
+const { values } = parseArgs({
+  options: {
+    production: { type: 'boolean', default: false },
+    watch: { type: 'boolean', default: false },
+  },
+});
+
+function optionsOf({ entry, out, options }) {
+  return {
+    ...options,
+    entryPoints: [entry],
+    outfile: out,
+    bundle: true,
+    minify: values.production,
+    sourcemap: values.production ? false : 'linked',
+    metafile: true,
+    legalComments: 'none',
+    logLevel: 'warning',
+  };
+}
+
+/** Prints the size of every output and says whether all are within their budgets. */
+function reportSizes(target, metafile) {
+  let fits = true;
+  for (const [file, { bytes }] of Object.entries(metafile.outputs)) {
+    if (file.endsWith('.map')) continue;
+    const over = values.production && file === target.out && bytes > target.budget;
+    if (over) fits = false;
+    const budget = file === target.out ? ` of ${kilobytes(target.budget)}` : '';
+    console.log(`${over ? 'TOO LARGE ' : ''}${file}  ${kilobytes(bytes)}${budget}`);
+  }
+  return fits;
+}
+
+function kilobytes(bytes) {
+  return `${(bytes / 1000).toFixed(1)} kB`;
+}
+
+rmSync('dist', { recursive: true, force: true });
+const landed = targets.filter(({ entry }) => {
+  if (existsSync(entry)) return true;
+  console.warn(`skipped: ${entry} does not exist yet`);
+  return false;
+});
+if (existsSync('scripts/buildKernel.mjs')) await import('./scripts/buildKernel.mjs');
+if (values.watch) {
+  for (const target of landed) await (await esbuild.context(optionsOf(target))).watch();
+  console.log('watching');
+} else {
+  const fits = [];
+  for (const target of landed) {
+    const { metafile } = await esbuild.build(optionsOf(target));
+    fits.push(reportSizes(target, metafile));
+  }
+  if (fits.includes(false)) process.exitCode = 1;
+}
