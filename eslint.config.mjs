@@ -6,6 +6,7 @@ const layers = {
   common: [],
   contracts: ['common'],
   messages: ['common', 'contracts'],
+  analysis: ['common', 'contracts'],
   onnx: ['common', 'contracts'],
   weights: ['common', 'contracts'],
   models: ['common', 'contracts', 'onnx', 'weights'],
@@ -13,7 +14,7 @@ const layers = {
   training: ['common', 'contracts', 'onnx', 'weights', 'models', 'saes'],
   engine: ['common', 'contracts', 'messages', 'onnx', 'weights', 'models', 'saes', 'training'],
   cli: ['common', 'contracts', 'messages', 'onnx', 'weights', 'models', 'saes', 'training', 'engine'],
-  editor: ['common', 'contracts', 'messages'],
+  editor: ['common', 'contracts', 'messages', 'analysis'],
 };
 
 /** Packages that only one layer may import. */

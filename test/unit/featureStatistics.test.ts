@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { selectFeatures } from '../../src/analysis/featureStatistics.ts';
+import type { FeatureQuery } from '../../src/contracts/panels.ts';
+
+const statistics = {
+  tokens: Uint32Array.of(3, 0, 1, 9, 3),
+  maxActivation: Float32Array.of(2, 0, 8, 4, 2),
+};
+const labels = {
+  labels: [' court law', 'never fires', 'Rain', ' the, of 2', ''],
+  density: Float32Array.of(0.01, 0.5, NaN, 0.25, 0.001),
+  convention: '',
+};
+
+function select(
+  query: Partial<FeatureQuery>,
+  limit = 10,
+): { features: number[]; matching: number } {
+  const whole: FeatureQuery = { search: '', sort: 'strongest', hideDense: false, ...query };
+  const { rows, matching } = selectFeatures(statistics, labels, whole, { denseAbove: 0.1, limit });
+  return { features: rows.map(row => row.feature), matching };
+}
+
+describe('selectFeatures', () => {
+  it('leaves out features that do not fire, and sorts', () => {
+    assert.deepEqual(select({}).features, [2, 3, 0, 4]);
+    assert.deepEqual(select({ sort: 'mostTokens' }).features, [3, 0, 4, 2]);
+    assert.deepEqual(select({ sort: 'rarest' }).features, [4, 0, 3, 2]);
+  });
+
+  it('searches labels by words in any case, and numbers with or without #', () => {
+    assert.deepEqual(select({ search: 'LAW cou' }).features, [0]);
+    assert.deepEqual(select({ search: 'rain' }).features, [2]);
+    assert.deepEqual(select({ search: '#4' }).features, [4]);
+    assert.deepEqual(select({ search: '2' }).features, [2, 3]);
+    assert.deepEqual(select({ search: 'absent' }), { features: [], matching: 0 });
+  });
+
+  it('hides dense features but keeps those of unknown density', () => {
+    assert.deepEqual(select({ hideDense: true }).features, [2, 0, 4]);
+  });
+
+  it('gives the first rows and says how many there are', () => {
+    assert.deepEqual(select({}, 1), { features: [2], matching: 4 });
+  });
+
+  it('works without labels', () => {
+    const query: FeatureQuery = { search: '3', sort: 'rarest', hideDense: true };
+    const { rows } = selectFeatures(statistics, undefined, query, { denseAbove: 0.1, limit: 9 });
+    assert.deepEqual(
+      rows.map(row => [row.feature, row.label, row.density]),
+      [[3, '', NaN]],
+    );
+  });
+});
