@@ -1,0 +1,59 @@
+/** Rewritings of an SAE's weights that leave its reconstructions as they are. */
+
+/** The transpose of a row-major matrix (rows, columns), in tiles that fit the cache. */
+export function transpose(matrix: Float32Array, rows: number, columns: number): Float32Array {
+  const result = new Float32Array(matrix.length); // (columns, rows)
+  const tile = 32;
+  for (let row0 = 0; row0 < rows; row0 += tile) {
+    const rowEnd = Math.min(row0 + tile, rows);
+    for (let column0 = 0; column0 < columns; column0 += tile) {
+      const columnEnd = Math.min(column0 + tile, columns);
+      for (let column = column0; column < columnEnd; column++) {
+        for (let row = row0; row < rowEnd; row++) {
+          result[column * rows + row] = matrix[row * columns + column] ?? 0;
+        }
+      }
+    }
+  }
+  return result;
+}
+
+interface Matrices {
+  readonly encoder: Float32Array; // (F, D)
+  readonly encoderBias: Float32Array; // (F)
+  readonly decoder: Float32Array; // (F, D)
+  readonly decoderBias: Float32Array; // (D)
+}
+
+/**
+ * Folds an input scale into the weights, in place: the SAE was trained on `scale` times the activation. Source: SAELens
+ * `fold_activation_norm_scaling_factor`.
+ */
+export function foldInputScale(weights: Matrices, scale: number): void {
+  const { encoder, decoder, decoderBias } = weights;
+  for (let i = 0; i < encoder.length; i++) encoder[i] = (encoder[i] ?? 0) * scale;
+  for (let i = 0; i < decoder.length; i++) decoder[i] = (decoder[i] ?? 0) / scale;
+  for (let i = 0; i < decoderBias.length; i++) decoderBias[i] = (decoderBias[i] ?? 0) / scale;
+}
+
+/**
+ * Makes every decoder row of unit norm and its activation larger by as much, in place. Source: SAELens
+ * `fold_W_dec_norm`, which is exact where the activations were scaled by the norm before the top k were taken.
+ */
+export function foldDecoderNorm(
+  { encoder, encoderBias, decoder }: Matrices,
+  inputWidth: number,
+): void {
+  for (let feature = 0; feature < encoderBias.length; feature++) {
+    const start = feature * inputWidth;
+    const row = decoder.subarray(start, start + inputWidth); // (D)
+    let squares = 0;
+    for (const value of row) squares += value * value;
+    const norm = Math.sqrt(squares);
+    for (let i = 0; i < inputWidth; i++) {
+      encoder[start + i] = (encoder[start + i] ?? 0) * norm;
+      row[i] = norm === 0 ? 0 : (row[i] ?? 0) / norm;
+    }
+    encoderBias[feature] = (encoderBias[feature] ?? 0) * norm;
+  }
+}
