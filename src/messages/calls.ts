@@ -25,7 +25,7 @@ export interface CallContext<Progress> {
   /** Aborted when the caller cancels or is gone. */
   readonly signal: AbortSignal;
   /** Does nothing once the call has settled. */
-  report(progress: Progress): void;
+  readonly report: (progress: Progress) => void;
 }
 
 /** One function per call of a contract. What it throws reaches the caller as a Failure. */

@@ -20,7 +20,7 @@ export function acceptPages(port: Port, accept: (connection: Connection) => void
       if (received.session !== session) {
         session = received.session;
         current.value = undefined;
-        const connection = connect(pagePort(port, session, incoming));
+        const connection = connect(sessionPort(port, session, incoming));
         current.value = connection;
         accept(connection);
       }
@@ -31,7 +31,7 @@ export function acceptPages(port: Port, accept: (connection: Connection) => void
   return owned;
 }
 
-function pagePort(port: Port, session: string, incoming: Emitter<unknown>): Port {
+function sessionPort(port: Port, session: string, incoming: Emitter<unknown>): Port {
   return {
     post: message => port.post({ session, message } satisfies SessionMessage),
     onMessage: listener => incoming.event(listener),

@@ -199,6 +199,14 @@ describe('messages', () => {
     await aborted.promise;
   });
 
+  it('refuses wrong input when compiled, and when run', async () => {
+    const { caller } = start();
+    // @ts-expect-error: no such call
+    await assert.rejects(caller.call('absent', null), failsWith('internal', /absent/));
+    // @ts-expect-error: `to` is a number
+    assert.equal(await caller.call('count', { to: '2' }), '2');
+  });
+
   it('serves both ways over one connection', async () => {
     const { near, far } = start();
     serve<Counting>(near, handlers());
