@@ -1,0 +1,81 @@
+import { Failure } from '../common/failure.ts';
+import type { Dictionary } from '../saes/dictionary.ts';
+import { encoderGraph } from '../saes/encoderGraph.ts';
+import { reconstruct, squaredErrors, type Encoding } from '../saes/reconstruct.ts';
+import { float32Tensor, float32Values, openSession, type Session } from './session.ts';
+
+export interface SaeRunnerOptions {
+  readonly threads: number;
+  /**
+   * K of an SAE without a top k (relu, jumprelu, gated): of the features that fire on a token, the strongest this many
+   * are kept.
+   */
+  readonly maxActive?: number;
+}
+
+/** An SAE ready to run: the encoder in onnxruntime, the sparse decoder in plain loops. */
+export class SaeRunner {
+  readonly dictionary: Dictionary;
+  /** K, features kept per token. */
+  readonly maxK: number;
+  private readonly session: Session;
+
+  private constructor(dictionary: Dictionary, maxK: number, session: Session) {
+    this.dictionary = dictionary;
+    this.maxK = maxK;
+    this.session = session;
+  }
+
+  static async open(dictionary: Dictionary, options: SaeRunnerOptions): Promise<SaeRunner> {
+    const { rule, width } = dictionary;
+    const maxK = Math.min(rule.kind === 'topk' ? rule.maxK : (options.maxActive ?? 64), width);
+    const session = await openSession(encoderGraph(dictionary, maxK), {
+      threads: options.threads,
+      allowSpinning: false,
+    });
+    return new SaeRunner(dictionary, maxK, session);
+  }
+
+  /** The strongest features of every token of `x` (T, D). */
+  async encode(x: Float32Array): Promise<Encoding> {
+    const { inputWidth: D, width: F } = this.dictionary;
+    const tokens = x.length / D;
+    const k = this.maxK;
+    if (!Number.isInteger(tokens)) {
+      throw new Failure(
+        'mismatch',
+        `Activations of ${x.length} numbers are not rows of width ${D}, the SAE's.`,
+      );
+    }
+    const features = new Uint32Array(tokens * k);
+    const activations = new Float32Array(tokens * k);
+    // Pre-activations (T, F) of one run stay within 32 MB.
+    const step = Math.max(16, Math.floor(2 ** 23 / F));
+    for (let first = 0; first < tokens; first += step) {
+      const rows = x.subarray(first * D, (first + step) * D);
+      const result = await this.session.run({ x: float32Tensor(rows, [rows.length / D, D]) });
+      activations.set(float32Values(result['activations']), first * k);
+      features.set(int32Values(result['features']?.data), first * k);
+    }
+    return { k, features, activations };
+  }
+
+  /** |x - xhat_k|^2 for every prefix k = 1..K, (T, K). */
+  squaredErrors(x: Float32Array, encoding: Encoding): Float32Array {
+    return squaredErrors(this.dictionary, x, encoding);
+  }
+
+  /** The reconstruction from the k strongest features, (T, D). */
+  reconstruct(encoding: Encoding, k: number): Float32Array {
+    return reconstruct(this.dictionary, encoding, k);
+  }
+
+  async dispose(): Promise<void> {
+    await this.session.dispose();
+  }
+}
+
+function int32Values(data: unknown): Int32Array {
+  if (data instanceof Int32Array) return data;
+  throw new Failure('internal', 'Expected an int32 tensor of feature numbers from onnxruntime.');
+}

@@ -1,0 +1,94 @@
+import type { Dictionary } from './dictionary.ts';
+
+/** The strongest features of every token, by descending activation; padding has activation 0. */
+export interface Encoding {
+  /** K, features kept per token. */
+  readonly k: number;
+  readonly features: Uint32Array; // (T, K)
+  readonly activations: Float32Array; // (T, K)
+}
+
+type Decoder = Pick<Dictionary, 'inputWidth' | 'decoder' | 'decoderBias'>;
+
+/**
+ * |x - xhat_k|^2 for every k = 1..K, (T, K), in one pass: each feature in turn is taken from what is left of x, summed
+ * in float64.
+ */
+export function squaredErrors(
+  { inputWidth: D, decoder, decoderBias }: Decoder,
+  x: Float32Array, // (T, D)
+  { k: K, features, activations }: Encoding,
+): Float32Array {
+  const errors = new Float32Array(activations.length); // (T, K)
+  const left = new Float64Array(D); // x - xhat_k
+  for (let t = 0; t < x.length / D; t++) {
+    for (let d = 0; d < D; d++) left[d] = (x[t * D + d] ?? 0) - (decoderBias?.[d] ?? 0);
+    let error = sumOfSquares(left);
+    for (let j = t * K; j < (t + 1) * K; j++) {
+      const activation = activations[j] ?? 0;
+      if (activation !== 0) error = subtractRow(left, decoder, (features[j] ?? 0) * D, activation);
+      errors[j] = error;
+    }
+  }
+  return errors;
+}
+
+/** The reconstruction from the k strongest features, (T, D). */
+export function reconstruct(
+  { inputWidth: D, decoder, decoderBias }: Decoder,
+  { k: K, features, activations }: Encoding,
+  k: number,
+): Float32Array {
+  const tokens = activations.length / K;
+  const result = new Float32Array(tokens * D);
+  const sum = new Float64Array(D);
+  for (let t = 0; t < tokens; t++) {
+    for (let d = 0; d < D; d++) sum[d] = decoderBias?.[d] ?? 0;
+    for (let j = t * K; j < t * K + Math.min(k, K); j++) {
+      const activation = activations[j] ?? 0;
+      const row = (features[j] ?? 0) * D;
+      if (activation === 0) continue;
+      for (let d = 0; d < D; d++) sum[d] = (sum[d] ?? 0) + activation * (decoder[row + d] ?? 0);
+    }
+    result.set(sum, t * D);
+  }
+  return result;
+}
+
+function sumOfSquares(values: Float64Array): number {
+  let sum = 0;
+  for (const value of values) sum += value * value;
+  return sum;
+}
+
+/** Takes `activation` times a decoder row from `left` and returns |left|^2; four sums, so that additions overlap. */
+function subtractRow(
+  left: Float64Array,
+  decoder: Float32Array,
+  row: number,
+  activation: number,
+): number {
+  let [s0, s1, s2, s3] = [0, 0, 0, 0];
+  const D = left.length;
+  let d = 0;
+  for (; d + 3 < D; d += 4) {
+    const v0 = (left[d] ?? 0) - activation * (decoder[row + d] ?? 0);
+    const v1 = (left[d + 1] ?? 0) - activation * (decoder[row + d + 1] ?? 0);
+    const v2 = (left[d + 2] ?? 0) - activation * (decoder[row + d + 2] ?? 0);
+    const v3 = (left[d + 3] ?? 0) - activation * (decoder[row + d + 3] ?? 0);
+    left[d] = v0;
+    left[d + 1] = v1;
+    left[d + 2] = v2;
+    left[d + 3] = v3;
+    s0 += v0 * v0;
+    s1 += v1 * v1;
+    s2 += v2 * v2;
+    s3 += v3 * v3;
+  }
+  for (; d < D; d++) {
+    const v = (left[d] ?? 0) - activation * (decoder[row + d] ?? 0);
+    left[d] = v;
+    s0 += v * v;
+  }
+  return s0 + s1 + s2 + s3;
+}
