@@ -1,0 +1,153 @@
+import { Failure } from '../common/failure.ts';
+import type { Hook } from '../contracts/hooks.ts';
+import { residualPoint } from '../models/hooks.ts';
+import { buildLlama, feeds, fetches, layersOf } from '../models/llama.ts';
+import type { GraphRequest, ModelConfig } from '../models/model.ts';
+import { rotaryTables, type RotaryTables } from '../models/rotary.ts';
+import type { KeyValueCache } from './keyValueCache.ts';
+import { type CachedTensor } from './keyValueCache.ts';
+import type { LoadedModel } from './loadModel.ts';
+import {
+  float32Tensor,
+  float32Values,
+  int32Tensor,
+  int64Tensor,
+  openSession,
+  type Session,
+  type Tensor,
+} from './session.ts';
+
+export interface SegmentInput {
+  /** Token ids (T), or the residual stream where the segment begins (T, D). */
+  readonly input: Uint32Array | Float32Array;
+  readonly past: KeyValueCache | undefined;
+  readonly keep: boolean;
+}
+
+export interface SegmentResult {
+  readonly hooks: ReadonlyMap<Hook, Float32Array>; // (T, D) each
+  /** The state of the residual stream where the segment ends (T, D). */
+  readonly residual: Float32Array;
+  readonly cache: KeyValueCache['tensors'];
+}
+
+/** Tables are made for this many positions more than asked, so that growing texts seldom need new ones. */
+const rotaryStep = 512;
+
+/** A loaded stretch of a model's layers, with hooks. */
+export class ModelSegment {
+  private readonly session: Session;
+  private readonly config: ModelConfig;
+  private readonly request: GraphRequest;
+  private readonly layers: readonly number[];
+  private rotary: RotaryTables = {
+    rows: 0,
+    cosines: new Float32Array(0),
+    sines: new Float32Array(0),
+  };
+
+  private constructor(session: Session, config: ModelConfig, request: GraphRequest) {
+    this.session = session;
+    this.config = config;
+    this.request = request;
+    const { first, end } = layersOf(config, request);
+    this.layers = Array.from({ length: end - first }, (_, i) => first + i);
+  }
+
+  static async open(model: LoadedModel, request: GraphRequest): Promise<ModelSegment> {
+    const graph = buildLlama(model.config, model.weights, request);
+    const session = await openSession(graph, { threads: model.threads });
+    return new ModelSegment(session, model.config, request);
+  }
+
+  async run(input: SegmentInput): Promise<SegmentResult> {
+    const names = [
+      ...this.request.hooks,
+      ...(input.keep ? this.cacheNames().map(name => name.out) : []),
+    ];
+    const outputs = await this.session.run(this.feeds(input), names);
+    const hooks = new Map(this.request.hooks.map(hook => [hook, float32Values(outputs[hook])]));
+    const [end] = [...this.request.hooks].sort((a, b) => residualPoint(b) - residualPoint(a));
+    const residual = end === undefined ? undefined : hooks.get(end);
+    if (!residual) throw new Failure('internal', 'A segment of the model has no output.');
+    return {
+      hooks,
+      residual,
+      cache: input.keep ? this.kept(outputs) : new Map<string, CachedTensor>(),
+    };
+  }
+
+  dispose(): Promise<void> {
+    return this.session.dispose();
+  }
+
+  private feeds(input: SegmentInput): Record<string, Tensor> {
+    const { values, tokens } = this.beginning(input.input);
+    if (this.layers.length === 0) return values;
+    const past = input.past?.length ?? 0;
+    const length = past + tokens;
+    const { rows, cosines, sines } = this.rotaryFor(length);
+    const shape = [rows, this.config.headWidth / 2];
+    return {
+      ...values,
+      ...this.pastFeeds(input.past),
+      [feeds.lastIndex]: int32Tensor([length - 1], [1]),
+      [feeds.length]: int32Tensor([length], []),
+      [feeds.cosines]: float32Tensor(cosines, shape),
+      [feeds.sines]: float32Tensor(sines, shape),
+    };
+  }
+
+  private beginning(input: Uint32Array | Float32Array): {
+    values: Record<string, Tensor>;
+    tokens: number;
+  } {
+    if (input instanceof Uint32Array) {
+      return { values: { [feeds.ids]: int64Tensor(input, [input.length]) }, tokens: input.length };
+    }
+    const tokens = input.length / this.config.width;
+    const residual = float32Tensor(input, [tokens, this.config.width]); // (T, D)
+    return { values: { [feeds.residual]: residual }, tokens };
+  }
+
+  private pastFeeds(past: KeyValueCache | undefined): Record<string, Tensor> {
+    const { keyValueHeads, headWidth } = this.config;
+    const none = float32Tensor(new Float32Array(0), [1, keyValueHeads, 0, headWidth]);
+    const values: Record<string, Tensor> = {};
+    for (const { in: name, out } of this.cacheNames()) {
+      const kept = past?.tensors.get(out);
+      if (past && past.length > 0 && !kept) {
+        throw new Failure(
+          'mismatch',
+          `The kept prefix has no ${out}: its run stopped at an earlier layer.`,
+        );
+      }
+      values[name] = kept && past && past.length > 0 ? float32Tensor(kept.data, kept.shape) : none;
+    }
+    return values;
+  }
+
+  private kept(outputs: Readonly<Record<string, Tensor>>): KeyValueCache['tensors'] {
+    const tensors = new Map<string, CachedTensor>();
+    for (const { out } of this.cacheNames()) {
+      tensors.set(out, { data: float32Values(outputs[out]), shape: outputs[out]?.dims ?? [] });
+    }
+    return tensors;
+  }
+
+  /** Each kept tensor's name on the way in and on the way out. */
+  private cacheNames(): { in: string; out: string }[] {
+    return this.layers.flatMap(layer => [
+      { in: feeds.pastKey(layer), out: fetches.presentKey(layer) },
+      { in: feeds.pastValue(layer), out: fetches.presentValue(layer) },
+    ]);
+  }
+
+  private rotaryFor(length: number): RotaryTables {
+    if (this.rotary.rows < length) {
+      const rows = Math.ceil(length / rotaryStep) * rotaryStep;
+      this.rotary = rotaryTables(this.config.headWidth, this.config.ropeTheta, rows);
+    }
+    return this.rotary;
+  }
+}

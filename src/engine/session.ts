@@ -1,0 +1,115 @@
+import { parse } from 'node:path';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { Failure } from '../common/failure.ts';
+
+export { Tensor } from 'onnxruntime-node';
+
+export interface SessionOptions {
+  readonly threads: number;
+  /** Whether idle threads wait busily: faster runs, at the price of a busy processor between them. */
+  readonly allowSpinning?: boolean;
+  /** False: weights stay memory-mapped instead of being copied into the layout that the kernels like best. */
+  readonly prepack?: boolean;
+}
+
+/** A loaded graph. Runs block the thread: only the engine's own processes may hold one. */
+export class Session {
+  private readonly session: InferenceSession;
+  private disposed = false;
+
+  constructor(session: InferenceSession) {
+    this.session = session;
+  }
+
+  /** The outputs, or those that `fetches` names. */
+  async run(
+    feeds: Readonly<Record<string, Tensor>>,
+    fetches: readonly string[] = this.session.outputNames,
+  ): Promise<Readonly<Record<string, Tensor>>> {
+    if (this.disposed) throw new Failure('stopped', 'The model was unloaded while it was in use.');
+    try {
+      return await this.session.run(feeds, fetches);
+    } catch (error) {
+      throw runtimeFailure(error, 'The run failed');
+    }
+  }
+
+  async dispose(): Promise<void> {
+    if (this.disposed) return;
+    this.disposed = true;
+    await this.session.release();
+  }
+}
+
+/** Loads a graph whose external data lie at paths relative to the file system's root (`externalLocation`). */
+export async function openSession(graph: Uint8Array, options: SessionOptions): Promise<Session> {
+  try {
+    const session = await InferenceSession.create(graph, {
+      logSeverityLevel: 3,
+      intraOpNumThreads: options.threads,
+      interOpNumThreads: 1,
+      executionMode: 'sequential',
+      extra: {
+        session: {
+          model_external_initializers_file_folder_path: parse(process.cwd()).root,
+          intra_op: { allow_spinning: options.allowSpinning === false ? '0' : '1' },
+          disable_prepacking: options.prepack === false ? '1' : '0',
+        },
+      },
+    });
+    return new Session(session);
+  } catch (error) {
+    throw runtimeFailure(error, 'onnxruntime refused the graph');
+  }
+}
+
+/** How the graph names a file of weights; the path must be real: onnxruntime follows no link out of its folder. */
+export function externalLocation(realPath: string): string {
+  const { root } = parse(realPath);
+  if (root !== parse(process.cwd()).root) {
+    throw new Failure('unsupported', `${realPath} is not on the drive that Loupe runs from.`, {
+      action: 'Choose a cache folder on the same drive as Loupe.',
+    });
+  }
+  return realPath.slice(root.length).replaceAll('\\', '/');
+}
+
+function runtimeFailure(error: unknown, what: string): Failure {
+  const message = error instanceof Error ? error.message : String(error);
+  const full = /alloc|out of memory/i.test(message);
+  return new Failure(full ? 'out-of-memory' : 'internal', `${what}: ${message}`, { cause: error });
+}
+
+export function float32Tensor(values: Float32Array, shape: readonly number[]): Tensor {
+  return new Tensor('float32', values, shape);
+}
+
+export function int64Tensor(values: ArrayLike<number>, shape: readonly number[]): Tensor {
+  const wide = new BigInt64Array(values.length);
+  for (let i = 0; i < values.length; i++) wide[i] = BigInt(values[i] ?? 0);
+  return new Tensor('int64', wide, shape);
+}
+
+export function int32Tensor(values: ArrayLike<number>, shape: readonly number[]): Tensor {
+  return new Tensor('int32', Int32Array.from(values), shape);
+}
+
+/** The float32 values of a tensor. */
+export function float32Values(tensor: Tensor | undefined): Float32Array {
+  if (tensor?.data instanceof Float32Array) return tensor.data;
+  throw new Failure(
+    'internal',
+    `Expected a float32 tensor from onnxruntime, found ${tensor?.type ?? 'none'}.`,
+  );
+}
+
+/** The values of an int64 tensor of token ids or feature numbers. */
+export function indexValues(tensor: Tensor | undefined): Uint32Array {
+  if (!(tensor?.data instanceof BigInt64Array)) {
+    throw new Failure(
+      'internal',
+      `Expected an int64 tensor from onnxruntime, found ${tensor?.type ?? 'none'}.`,
+    );
+  }
+  return Uint32Array.from(tensor.data, Number);
+}

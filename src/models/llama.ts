@@ -1,0 +1,236 @@
+import { Failure } from '../common/failure.ts';
+import type { Hook } from '../contracts/hooks.ts';
+import { type ExternalData, Graph, type Value } from '../onnx/graph.ts';
+import { isResidual, residualPoint } from './hooks.ts';
+import type { GraphRequest, ModelConfig } from './model.ts';
+
+/** Where each weight of the graph lies, by the names that `llamaWeights` gives. */
+export type Weights = ReadonlyMap<string, ExternalData>;
+
+/** Names of the tensors that go in and out of a session, besides the hooks' own. */
+export const feeds = {
+  /** Token ids, int64 (T). */
+  ids: 'ids',
+  /** In place of the ids: the residual stream where the graph begins (T, D). */
+  residual: 'residual',
+  /** Index of the last token, int32 (1). */
+  lastIndex: 'lastIndex',
+  /** Number of tokens, those of the cache included, int32. */
+  length: 'length',
+  /** Rotations of at least `length` positions, float32 (R, headWidth / 2). */
+  cosines: 'cosines',
+  sines: 'sines',
+  /** The token that follows each token, int64 (T). */
+  labels: 'labels',
+  /** P, int64 (1). */
+  predictions: 'predictions',
+  pastKey: (layer: number) => `past.${layer}.key`,
+  pastValue: (layer: number) => `past.${layer}.value`,
+} as const;
+
+export const fetches = {
+  logits: 'logits',
+  surprisal: 'surprisal',
+  predictedIds: 'predictedIds',
+  probabilities: 'probabilities',
+  presentKey: (layer: number) => `present.${layer}.key`,
+  presentValue: (layer: number) => `present.${layer}.value`,
+} as const;
+
+/** The layers whose keys and values a graph reads and gives. */
+export function layersOf(config: ModelConfig, request: GraphRequest): { first: number; end: number } {
+  const { start, end } = pointsOf(config, request);
+  return { first: Math.ceil(start / 2), end: Math.ceil(end / 2) };
+}
+
+function pointsOf(config: ModelConfig, request: GraphRequest): { start: number; end: number } {
+  const start = request.from === undefined ? 0 : residualPoint(request.from);
+  const deepest = Math.max(start, ...request.hooks.map(residualPoint));
+  return { start, end: request.head === 'none' ? deepest : 2 * config.layers };
+}
+
+/**
+ * The graph of a Llama model, from the token ids or a residual hook to the deepest hook or the head.
+ * Source: Touvron et al. 2023, arXiv 2302.13971; grouped queries: Ainslie et al. 2023, arXiv 2305.13245.
+ */
+export function buildLlama(config: ModelConfig, weights: Weights, request: GraphRequest): Uint8Array {
+  refuseUnreachable(config, request);
+  return new LlamaGraph(config, weights, request).build();
+}
+
+function refuseUnreachable(config: ModelConfig, request: GraphRequest): void {
+  const { start } = pointsOf(config, request);
+  const { from } = request;
+  if (from !== undefined && !isResidual(from)) {
+    throw new Failure('usage', `${from} cannot be replaced: only states of the residual stream can.`);
+  }
+  for (const hook of request.hooks) {
+    const known = isResidual(hook) ? residualPoint(hook) >= start : residualPoint(hook) > start;
+    if (!known) throw new Failure('usage', `${hook} lies before ${String(from)}, where the run begins.`);
+  }
+}
+
+class LlamaGraph {
+  private readonly graph = new Graph();
+  private readonly config: ModelConfig;
+  private readonly weights: Weights;
+  private readonly request: GraphRequest;
+  private rotary: readonly [Value, Value] | undefined;
+  private lengths: readonly [Value, Value] | undefined;
+
+  constructor(config: ModelConfig, weights: Weights, request: GraphRequest) {
+    this.config = config;
+    this.weights = weights;
+    this.request = request;
+  }
+
+  build(): Uint8Array {
+    const { start, end } = pointsOf(this.config, this.request);
+    let x = this.beginning(); // (T, D)
+    this.showResidual(x, start);
+    for (let point = start; point < end; point++) {
+      const layer = point >> 1;
+      const added = point % 2 ? this.feedForward(x, layer) : this.attention(x, layer); // (T, D)
+      this.show(added, `blocks.${layer}.${point % 2 ? 'hook_mlp_out' : 'hook_attn_out'}`);
+      x = this.graph.op('Add', [x, added]);
+      this.showResidual(x, point + 1);
+    }
+    if (this.request.head !== 'none') this.head(x);
+    return this.graph.bytes();
+  }
+
+  private beginning(): Value {
+    const { graph, config } = this;
+    if (this.request.from !== undefined) {
+      return graph.input(feeds.residual, 'float32', ['T', config.width]);
+    }
+    return graph.op('Gather', [this.weight('embed'), graph.input(feeds.ids, 'int64', ['T'])]); // (T, D)
+  }
+
+  /** Lets the state out under each of the names by which it was asked for. */
+  private showResidual(x: Value, point: number): void {
+    const names = this.request.hooks.filter(hook => isResidual(hook) && residualPoint(hook) === point);
+    for (const hook of new Set(names)) this.graph.output(x, hook, 'float32', ['T', this.config.width]);
+  }
+
+  private show(added: Value, hook: Hook): void {
+    if (!this.request.hooks.includes(hook)) return;
+    this.graph.output(added, hook, 'float32', ['T', this.config.width]);
+  }
+
+  private weight(name: string): Value {
+    const data = this.weights.get(name);
+    if (!data) throw new Failure('internal', `The graph needs the weight ${name}, which was not planned.`);
+    return this.graph.external(name, data);
+  }
+
+  /** x W^T, for a weight of a row per output. */
+  private linear(x: Value, name: string): Value {
+    return this.graph.op('Gemm', [x, this.weight(name)], { transB: 1n });
+  }
+
+  /** x / sqrt(mean(x^2) + epsilon) times a gain. Source: Zhang and Sennrich 2019, arXiv 1910.07467. */
+  private norm(x: Value, name: string): Value {
+    return this.graph.op('SimplifiedLayerNormalization', [x, this.weight(name)], {
+      axis: -1n,
+      epsilon: { float: this.config.normEpsilon },
+    });
+  }
+
+  private attention(x: Value, layer: number): Value {
+    const { graph, config } = this;
+    const { heads, keyValueHeads, headWidth } = config;
+    const name = `blocks.${layer}`;
+    const h = this.norm(x, `${name}.attentionNorm`); // (T, D)
+    const one = (part: string, count: number) =>
+      graph.op('Reshape', [
+        this.linear(h, `${name}.${part}`),
+        graph.int64([1, -1, count * headWidth]),
+      ]); // (1, T, count * headWidth)
+    const query = one('query', heads);
+    const key = one('key', keyValueHeads);
+    const value = one('value', keyValueHeads);
+    const [mixed, presentKey, presentValue] = graph.ops(
+      3,
+      'GroupQueryAttention',
+      [query, key, value, ...this.past(layer), ...this.sequence(), ...this.rotaryTables()],
+      {
+        num_heads: BigInt(heads),
+        kv_num_heads: BigInt(keyValueHeads),
+        do_rotary: 1n,
+        scale: { float: 1 / Math.sqrt(headWidth) },
+      },
+      'com.microsoft',
+    );
+    if (this.request.cache) {
+      const shape = [1, keyValueHeads, 'S', headWidth];
+      graph.output(presentKey, fetches.presentKey(layer), 'float32', shape);
+      graph.output(presentValue, fetches.presentValue(layer), 'float32', shape);
+    }
+    const rows = graph.op('Reshape', [mixed, graph.int64([-1, heads * headWidth])]); // (T, H * headWidth)
+    return this.linear(rows, `${name}.attentionOut`); // (T, D)
+  }
+
+  private past(layer: number): readonly (Value | undefined)[] {
+    if (!this.request.cache) return [undefined, undefined];
+    const shape = [1, this.config.keyValueHeads, 'P', this.config.headWidth];
+    return [
+      this.graph.input(feeds.pastKey(layer), 'float32', shape),
+      this.graph.input(feeds.pastValue(layer), 'float32', shape),
+    ];
+  }
+
+  private sequence(): readonly [Value, Value] {
+    this.lengths ??= [
+      this.graph.input(feeds.lastIndex, 'int32', [1]),
+      this.graph.input(feeds.length, 'int32', []),
+    ];
+    return this.lengths;
+  }
+
+  private rotaryTables(): readonly [Value, Value] {
+    const shape = ['R', this.config.headWidth / 2];
+    this.rotary ??= [
+      this.graph.input(feeds.cosines, 'float32', shape),
+      this.graph.input(feeds.sines, 'float32', shape),
+    ];
+    return this.rotary;
+  }
+
+  /** W_down (silu(W_gate h) * W_up h). Source: Shazeer 2020, arXiv 2002.05202. */
+  private feedForward(x: Value, layer: number): Value {
+    const { graph } = this;
+    const name = `blocks.${layer}`;
+    const h = this.norm(x, `${name}.feedForwardNorm`); // (T, D)
+    const gate = this.linear(h, `${name}.gate`); // (T, feedForward)
+    const silu = graph.op('Mul', [gate, graph.op('Sigmoid', [gate])]);
+    const product = graph.op('Mul', [silu, this.linear(h, `${name}.up`)]);
+    return this.linear(product, `${name}.down`); // (T, D)
+  }
+
+  private head(x: Value): void {
+    const unembed = this.config.tiedEmbedding ? 'embed' : 'unembed';
+    const logits = this.linear(this.norm(x, 'finalNorm'), unembed); // (T, V)
+    if (this.request.head === 'loss') this.loss(logits);
+    else this.graph.output(logits, fetches.logits, 'float32', ['T', this.config.vocabulary]);
+  }
+
+  /** -log softmax(logits)[label] and the likeliest tokens, so that the logits (T, V) never leave onnxruntime. */
+  private loss(logits: Value): void {
+    const { graph } = this;
+    const labels = graph.input(feeds.labels, 'int64', ['T']);
+    const predictions = graph.input(feeds.predictions, 'int64', [1]);
+    const [top, ids] = graph.ops(2, 'TopK', [logits, predictions]); // (T, P), (T, P)
+    const softmax = graph.op('Softmax', [logits]); // (T, V)
+    const probabilities = graph.op('GatherElements', [softmax, ids], { axis: 1n }); // (T, P)
+    const first = (of: Value) => graph.op('Slice', [of, graph.int64([0]), graph.int64([1]), graph.int64([1])]); // (T, 1)
+    // log sum exp: the largest logit less the logarithm of its own probability, which is at least 1 / V.
+    const logSum = graph.op('Sub', [first(top), graph.op('Log', [first(probabilities)])]);
+    const column = graph.op('Unsqueeze', [labels, graph.int64([1])]); // (T, 1)
+    const picked = graph.op('GatherElements', [logits, column], { axis: 1n });
+    const surprisal = graph.op('Squeeze', [graph.op('Sub', [logSum, picked]), graph.int64([1])]); // (T)
+    graph.output(surprisal, fetches.surprisal, 'float32', ['T']);
+    graph.output(ids, fetches.predictedIds, 'int64', ['T', 'predictions']);
+    graph.output(probabilities, fetches.probabilities, 'float32', ['T', 'predictions']);
+  }
+}
