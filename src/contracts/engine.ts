@@ -69,8 +69,13 @@ export interface AnalyzeRequest {
   readonly text: string;
   /** UTF-16 offsets into `text` of what the user sees; analysed first. */
   readonly visible: { readonly start: number; readonly end: number };
-  /** Next-token predictions per token (P). */
+  /** Next-token predictions per token (P), at least 1. */
   readonly predictions: number;
+  /**
+   * UTF-16 offset up to which the caller still holds every token's results from earlier analyses of this text under
+   * this id: results that are taken over and end there are not sent again. Absent or 0: every token is sent.
+   */
+  readonly held?: number;
 }
 
 /**
@@ -129,7 +134,11 @@ export interface FeatureCard {
   /** Counts of the nonzero activations in equal bins from 0 to maxActivation. */
   readonly histogram: Uint32Array;
   readonly maxActivation: number;
-  readonly topTokens: readonly { readonly token: string; readonly share: number; readonly mean: number }[];
+  readonly topTokens: readonly {
+    readonly token: string;
+    readonly share: number;
+    readonly mean: number;
+  }[];
   readonly examples: readonly FeatureExample[];
   /** Tokens whose logit the decoder row raises or lowers most: W_U times the row (final norm's gain folded in). */
   readonly promoted: readonly { readonly token: string; readonly logit: number }[];

@@ -1,0 +1,96 @@
+import type { AnalysisPart } from '../contracts/engine.ts';
+import type { TokenSpans } from '../models/model.ts';
+import type { Dictionary } from '../saes/dictionary.ts';
+import { excludedTokens } from '../saes/tokenPolicy.ts';
+import { cellLength } from './windows.ts';
+
+/** What the model said of the tokens `start` to `end`. */
+export interface BlockResult {
+  readonly start: number;
+  readonly end: number;
+  readonly x: Float32Array; // (T, D)
+  /** -ln p of the token after each. */
+  readonly surprisal: Float32Array; // (T)
+  readonly predictedIds: Uint32Array; // (T, P)
+  readonly probabilities: Float32Array; // (T, P)
+}
+
+/** A block and what the SAE says of its tokens from `first` on; rows of `sae` count from there. */
+export interface DescribedBlock {
+  readonly block: BlockResult;
+  readonly first: number;
+  /** -ln p of the block's first token: the last surprisal of the block before, NaN where there is none. */
+  readonly carried: number;
+  readonly tokens: TokenSpans;
+  readonly sae: {
+    readonly k: number;
+    readonly features: Uint32Array; // (t, K)
+    readonly activations: Float32Array; // (t, K)
+    readonly squaredError: Float32Array; // (t, K)
+  };
+  readonly dictionary: Pick<Dictionary, 'inputWidth' | 'tokenPolicy'>;
+  readonly predictions: number; // P
+  readonly tokenText: (id: number) => string;
+}
+
+/** Cuts a described block into cells of results, each complete in itself. */
+export function cellsOf(described: DescribedBlock): AnalysisPart[] {
+  const { block, first } = described;
+  const cells: AnalysisPart[] = [];
+  for (let start = first; start < block.end; start += cellLength) {
+    cells.push(cellOf(described, start, Math.min(start + cellLength, block.end)));
+  }
+  return cells;
+}
+
+/** The cell of the tokens `start` to `end`. Its arrays are copies: it outlives the block. */
+function cellOf(described: DescribedBlock, start: number, end: number): AnalysisPart {
+  const { block, first, carried, tokens, sae, dictionary, predictions, tokenText } = described;
+  const { inputWidth, tokenPolicy } = dictionary;
+  const [row, endRow] = [start - block.start, end - block.start];
+  const x = block.x.subarray(row * inputWidth, endRow * inputWidth); // (t, D)
+  const excluded = excludedTokens(x, inputWidth, start === 0, tokenPolicy);
+  const kept = [(start - first) * sae.k, (end - first) * sae.k] as const;
+  const surprisal = new Float32Array(end - start);
+  for (let t = 0; t < surprisal.length; t++) {
+    // The distribution after the token before gives this one's surprisal.
+    surprisal[t] = row + t === 0 ? carried : (block.surprisal[row + t - 1] ?? NaN);
+  }
+  return {
+    firstToken: start,
+    starts: tokens.starts.slice(start, end),
+    ends: tokens.ends.slice(start, end),
+    tokenIds: tokens.ids.slice(start, end),
+    surprisal,
+    predictions: Array.from(
+      block.predictedIds.subarray(row * predictions, endRow * predictions),
+      id => tokenText(id),
+    ),
+    probabilities: block.probabilities.slice(row * predictions, endRow * predictions),
+    k: sae.k,
+    features: sae.features.slice(...kept),
+    activations: sae.activations.slice(...kept),
+    squaredError: sae.squaredError.slice(...kept),
+    squaredNorm: squaredNorms(x, inputWidth),
+    sum: sumOfIncluded(x, inputWidth, excluded),
+    excluded,
+  };
+}
+
+function squaredNorms(x: Float32Array, width: number): Float64Array {
+  const norms = new Float64Array(x.length / width);
+  x.forEach((value, i) => {
+    const t = Math.floor(i / width);
+    norms[t] = (norms[t] ?? 0) + value * value;
+  });
+  return norms;
+}
+
+function sumOfIncluded(x: Float32Array, width: number, excluded: Uint8Array): Float64Array {
+  const sum = new Float64Array(width);
+  excluded.forEach((out, t) => {
+    if (out) return;
+    for (let i = 0; i < width; i++) sum[i] = (sum[i] ?? 0) + (x[t * width + i] ?? 0);
+  });
+  return sum;
+}

@@ -1,0 +1,71 @@
+/** Keys and values of the tokens at the start of a window, as the model's runs return them. */
+export interface KeptPrefix {
+  /** Number of tokens. */
+  readonly length: number;
+  readonly byteLength: number;
+  prefix(tokens: number): KeptPrefix;
+}
+
+interface Entry {
+  readonly documentId: string;
+  readonly window: number;
+  readonly kept: KeptPrefix;
+  /** How many of its tokens are still those of the document. */
+  valid: number;
+}
+
+/** Keeps prefixes of windows within a budget of bytes; the ones used longest ago go first. */
+export class PrefixCache {
+  private readonly budget: number;
+  /** In order of use, the latest last. */
+  private entries: Entry[] = [];
+
+  constructor(budget: number) {
+    this.budget = budget;
+  }
+
+  get byteLength(): number {
+    return this.entries.reduce((sum, { kept }) => sum + kept.byteLength, 0);
+  }
+
+  /** The prefix kept for the window, if any, and how many of its tokens still hold. */
+  get(
+    documentId: string,
+    window: number,
+  ): { readonly kept: KeptPrefix; readonly valid: number } | undefined {
+    const entry = this.entries.find(has(documentId, window));
+    if (entry) this.entries = [...this.entries.filter(other => other !== entry), entry];
+    return entry;
+  }
+
+  put(documentId: string, window: number, kept: KeptPrefix): void {
+    const others = this.entries.filter(entry => !has(documentId, window)(entry));
+    let room = this.budget - kept.byteLength;
+    const latestFirst = others.reverse().filter(entry => (room -= entry.kept.byteLength) >= 0);
+    this.entries = [...latestFirst.reverse(), { documentId, window, kept, valid: kept.length }];
+  }
+
+  /** From `valid` tokens on, the window's text is no longer what the prefix was made of. */
+  truncate(documentId: string, window: number, valid: number): void {
+    const entry = this.entries.find(has(documentId, window));
+    if (entry) entry.valid = Math.max(0, Math.min(entry.valid, valid));
+    this.entries = this.entries.filter(({ valid: left }) => left > 0);
+  }
+
+  /** The windows of the document for which something is kept. */
+  windowsOf(documentId: string): number[] {
+    return this.entries.filter(entry => entry.documentId === documentId).map(entry => entry.window);
+  }
+
+  forget(documentId: string): void {
+    this.entries = this.entries.filter(entry => entry.documentId !== documentId);
+  }
+
+  clear(): void {
+    this.entries = [];
+  }
+}
+
+function has(documentId: string, window: number): (entry: Entry) => boolean {
+  return entry => entry.documentId === documentId && entry.window === window;
+}
