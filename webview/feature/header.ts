@@ -1,0 +1,89 @@
+import { formatActivation, formatCount, formatPercent } from '../../src/common/numbers.ts';
+import type { FeatureState } from '../../src/contracts/panels.ts';
+import { button } from '../shared/controls.ts';
+import { element, setText } from '../shared/dom.ts';
+import { iconButton } from '../shared/icons.ts';
+import { tokenText } from '../shared/tokenText.ts';
+
+/** What the panel shows of one feature. */
+export type ShownFeature = Extract<FeatureState, { kind: 'feature' }>;
+
+/** Which feature it is, with the ways to others and the pin. */
+export interface Header {
+  readonly element: HTMLElement;
+  update(shown: ShownFeature): void;
+  /** Goes that many features on, where there is one. */
+  step(by: number): void;
+}
+
+export interface HeaderActions {
+  go(feature: number): void;
+  pin(feature: number | null): void;
+}
+
+export function createHeader(actions: HeaderActions): Header {
+  let shown: ShownFeature | undefined;
+  const goTo = (feature: number): void => {
+    if (!shown || !Number.isInteger(feature) || feature === shown.card.feature) return;
+    if (feature >= 0 && feature < shown.features) actions.go(feature);
+  };
+  const step = (by: number): void => {
+    if (shown) goTo(shown.card.feature + by);
+  };
+  const previous = iconButton('previous', 'Previous feature (left arrow)', () => step(-1));
+  const next = iconButton('next', 'Next feature (right arrow)', () => step(1));
+  const number = element('input', {
+    class: 'numberField',
+    title: 'Go to a feature by number',
+    attributes: { type: 'number', min: '0', step: '1', 'aria-label': 'Feature number' },
+  });
+  number.addEventListener('change', () => {
+    goTo(number.valueAsNumber);
+    if (shown) number.value = shown.card.feature.toString();
+  });
+  const count = element('span', { class: 'dim' });
+  const pin = button(
+    'Pin',
+    () => {
+      if (shown) actions.pin(shown.pinned ? null : shown.card.feature);
+    },
+    'secondary',
+  );
+  const label = element('h1', { attributes: { dir: 'auto' } });
+  const facts = element('p', { class: 'facts dim' });
+  return {
+    element: element(
+      'header',
+      {},
+      element('div', { class: 'where' }, previous, number, next, count, pin),
+      label,
+      facts,
+    ),
+    step,
+    update: state => {
+      const moved = state.card.feature !== shown?.card.feature;
+      shown = state;
+      const { card, features, pinned } = state;
+      if (moved) number.value = card.feature.toString();
+      number.max = (features - 1).toString();
+      previous.disabled = card.feature <= 0;
+      next.disabled = card.feature >= features - 1;
+      setText(count, `of ${formatCount(features)}`);
+      setText(pin, pinned ? 'Unpin' : 'Pin');
+      pin.title = pinned
+        ? 'The open document is tinted by this feature'
+        : 'Tint the open document by this feature';
+      pin.setAttribute('aria-pressed', pinned.toString());
+      label.replaceChildren(...tokenText(card.label === '' ? 'No label' : card.label));
+      label.classList.toggle('dim', card.label === '');
+      setText(facts, factsOf(state));
+    },
+  };
+}
+
+function factsOf({ card, sae }: ShownFeature): string {
+  const density = Number.isNaN(card.density)
+    ? 'density unknown'
+    : `fires on ${formatPercent(card.density)} of tokens`;
+  return `Feature ${card.feature} of ${sae} · ${density} · at most ${formatActivation(card.maxActivation)}`;
+}

@@ -1,0 +1,80 @@
+import { formatActivation, formatCount } from '../../src/common/numbers.ts';
+import type { FeatureCard, FeatureExample } from '../../src/contracts/engine.ts';
+import type { FeatureHere } from '../../src/contracts/panels.ts';
+import { element } from '../shared/dom.ts';
+import { heatToken, tokenHeat } from '../shared/tokenHeat.ts';
+import { tokenText } from '../shared/tokenText.ts';
+
+/** The reference corpus' passages on which the feature fires, on one colour scale. */
+export function exampleList({ examples, maxActivation }: FeatureCard): HTMLElement {
+  if (examples.length === 0) {
+    return element(
+      'p',
+      { class: 'dim' },
+      'No passage of the reference corpus is kept for this feature.',
+    );
+  }
+  return element(
+    'ol',
+    { class: 'examples' },
+    ...examples.map(example => exampleItem(example, maxActivation)),
+  );
+}
+
+function exampleItem({ tokens, activations, source }: FeatureExample, max: number): HTMLElement {
+  const peak = activations.reduce((most, activation) => Math.max(most, activation), 0);
+  return element(
+    'li',
+    {},
+    element(
+      'span',
+      { class: 'amount', title: 'Largest activation in this passage' },
+      formatActivation(peak),
+    ),
+    element(
+      'div',
+      {},
+      tokenHeat(tokens, activations, max),
+      element('p', { class: 'origin dim', title: source }, element('bdi', {}, source)),
+    ),
+  );
+}
+
+/** Characters of context shown on either side of a token of the open document. */
+const context = 48;
+
+/** The open document's tokens on which the feature fires, strongest first. */
+export function hereList(here: readonly FeatureHere[], max: number): HTMLElement {
+  if (here.length === 0) {
+    return element('p', { class: 'dim' }, 'It fires nowhere in the open document at this k.');
+  }
+  return element(
+    'ol',
+    { class: 'here' },
+    ...here.map(({ line, before, token, after, activation }) =>
+      element(
+        'li',
+        {},
+        element('span', { class: 'amount' }, formatActivation(activation)),
+        element('span', { class: 'line dim' }, `line ${formatCount(line)}`),
+        element(
+          'p',
+          { class: 'passage', attributes: { dir: 'auto' } },
+          ...tokenText(endOf(before)),
+          heatToken(token, activation, Math.max(max, activation)),
+          ...tokenText(startOf(after)),
+        ),
+      ),
+    ),
+  );
+}
+
+function endOf(text: string): string {
+  const characters = Array.from(text);
+  return characters.length > context ? `…${characters.slice(-context).join('')}` : text;
+}
+
+function startOf(text: string): string {
+  const characters = Array.from(text);
+  return characters.length > context ? `${characters.slice(0, context).join('')}…` : text;
+}

@@ -1,0 +1,59 @@
+import { formatCount } from '../../src/common/numbers.ts';
+import type { DocumentState, SidebarHost } from '../../src/contracts/panels.ts';
+import type { Caller } from '../../src/messages/calls.ts';
+import { element, setText } from '../shared/dom.ts';
+import { send } from '../shared/host.ts';
+import { createFeatureList } from './featureList.ts';
+import { createMetricsPanel } from './metrics.ts';
+import { createQueryPanel } from './queryPanel.ts';
+import { createSparsityPanel } from './sparsity.ts';
+
+/** The side bar of an analyzed document: sparsity, numbers, features. */
+export interface DocumentView {
+  readonly element: HTMLElement;
+  update(document: DocumentState): void;
+}
+
+export function createDocumentView(host: Caller<SidebarHost>): DocumentView {
+  let pinned: number | null = null;
+  const sparsity = createSparsityPanel(k => host.call('setK', { k }));
+  const metrics = createMetricsPanel();
+  const query = createQueryPanel(next => host.call('setQuery', next));
+  const list = createFeatureList({
+    pin: feature => send(host.call('pin', { feature: feature === pinned ? null : feature })),
+    revealNext: feature => send(host.call('revealNext', { feature })),
+    open: feature => send(host.call('openFeature', { feature })),
+  });
+  const name = element('bdi', { class: 'fileName' });
+  const tokens = element('span', { class: 'tokenCount' });
+  const source = element('p', { class: 'source' });
+  const working = element('div', {
+    class: 'working',
+    attributes: { role: 'progressbar', 'aria-label': 'Analyzing the rest of the document' },
+  });
+  return {
+    element: element(
+      'div',
+      { class: 'document' },
+      working,
+      element('header', {}, element('h2', {}, name, tokens), source),
+      sparsity.element,
+      metrics.element,
+      query.element,
+      list.element,
+    ),
+    update: document => {
+      pinned = document.pinned;
+      working.hidden = !document.partial;
+      setText(name, document.fileName);
+      name.title = document.fileName;
+      setText(tokens, `${formatCount(document.tokens)} tokens`);
+      setText(source, `${document.model} · ${document.sae} · ${document.hook}`);
+      source.title = `Model: ${document.model}\nSAE: ${document.sae}\nHook: ${document.hook}`;
+      sparsity.update(document);
+      metrics.update(document);
+      query.update(document.query);
+      list.update(document);
+    },
+  };
+}

@@ -1,0 +1,99 @@
+import { formatActivation, formatCount, formatPercent } from '../../src/common/numbers.ts';
+import { visibleText } from '../../src/common/visibleText.ts';
+import type { FeatureRow } from '../../src/contracts/panels.ts';
+import { element, setText, setVariable } from '../shared/dom.ts';
+import { icon, iconButton } from '../shared/icons.ts';
+import { tokenText } from '../shared/tokenText.ts';
+
+/** One feature of the document, as a row of the grid: a toggle that pins it, and two actions. */
+export interface RowView {
+  readonly element: HTMLElement;
+  /** What the arrow keys move between: pin, next occurrence, open. */
+  readonly stops: readonly HTMLButtonElement[];
+  /** `strongest` is the activation that fills the bar. */
+  update(row: FeatureRow, pinned: boolean, strongest: number): void;
+}
+
+export interface RowActions {
+  pin(feature: number): void;
+  revealNext(feature: number): void;
+  open(feature: number): void;
+}
+
+export function createRow(feature: number, actions: RowActions): RowView {
+  const label = element('bdi', { class: 'label' });
+  const tokens = element('span', { class: 'tokens' });
+  const activation = element('span', { class: 'activation' });
+  const density = element('span', { class: 'density' });
+  const bar = element('span', { class: 'bar' });
+  const pin = element(
+    'button',
+    { class: 'rowButton', attributes: { type: 'button' } },
+    element('span', { class: 'number' }, icon('pin'), feature.toString()),
+    label,
+    bar,
+    activation,
+    tokens,
+    density,
+  );
+  pin.addEventListener('click', () => actions.pin(feature));
+  const next = iconButton('nextPlace', `Next token on which feature ${feature} fires`, () =>
+    actions.revealNext(feature),
+  );
+  const open = iconButton('open', `Open feature ${feature}`, () => actions.open(feature));
+  const stops = [pin, next, open];
+  for (const stop of stops) stop.tabIndex = -1;
+  let drawn: string | undefined;
+  return {
+    element: element(
+      'div',
+      { class: 'row', attributes: { role: 'row' } },
+      element('div', { class: 'cell', attributes: { role: 'gridcell' } }, pin),
+      element('div', { class: 'actions', attributes: { role: 'gridcell' } }, next, open),
+    ),
+    stops,
+    update(row, pinned, strongest) {
+      if (drawn !== row.label) label.replaceChildren(...tokenText(row.label));
+      drawn = row.label;
+      setText(tokens, formatCount(row.tokens));
+      setText(activation, formatActivation(row.maxActivation));
+      setText(density, formatPercent(row.density));
+      setVariable(bar, '--share', `${share(row.maxActivation, strongest)}%`);
+      pin.title = tooltip(row, pinned);
+      pin.setAttribute('aria-pressed', pinned.toString());
+      pin.setAttribute('aria-label', sentence(row));
+      this.element.setAttribute('aria-selected', pinned.toString());
+    },
+  };
+}
+
+function share(activation: number, strongest: number): number {
+  return strongest > 0 ? Math.min(100, (100 * activation) / strongest) : 0;
+}
+
+function nameOf({ feature, label }: FeatureRow): string {
+  // In a sentence real spaces read better than their signs.
+  const words = label.split(' ').map(word => visibleText(word));
+  return label === '' ? `Feature ${feature}` : `Feature ${feature}, ${words.join(' ')}`;
+}
+
+function sentence(row: FeatureRow): string {
+  const numbers = [
+    `${formatCount(row.tokens)} ${row.tokens === 1 ? 'token' : 'tokens'}`,
+    `strongest ${formatActivation(row.maxActivation)}`,
+    Number.isNaN(row.density) ? 'density unknown' : `density ${formatPercent(row.density)}`,
+  ];
+  return `${nameOf(row)}: ${numbers.join(', ')}`;
+}
+
+function tooltip(row: FeatureRow, pinned: boolean): string {
+  const density = Number.isNaN(row.density)
+    ? 'Density unknown'
+    : `Fires on ${formatPercent(row.density)} of the reference corpus`;
+  return [
+    nameOf(row),
+    `Active on ${formatCount(row.tokens)} of this document’s tokens at this k, at most ${formatActivation(row.maxActivation)}`,
+    density,
+    pinned ? 'Click to unpin' : 'Click to pin: the file is tinted by it',
+  ].join('\n');
+}
