@@ -1,47 +1,23 @@
 import { Failure } from '../common/failure.ts';
 import type { AnalysisPart, AnalysisSummary, AnalyzeRequest } from '../contracts/engine.ts';
-import type { Hook } from '../contracts/hooks.ts';
-import type { Tokenizer } from '../models/model.ts';
+import type { ModelConfig } from '../models/model.ts';
 import type { Dictionary } from '../saes/dictionary.ts';
 import { AnalyzedDocument } from './analyzedDocument.ts';
 import { cellsOf, type BlockResult } from './cells.ts';
-import { PrefixCache, type KeptPrefix } from './prefixCache.ts';
+import type { KeyValueCache } from './keyValueCache.ts';
+import type { ModelRunner } from './modelRunner.ts';
+import { PrefixCache } from './prefixCache.ts';
+import type { SaeRunner } from './saeRunner.ts';
 import { blockEnd, visibleFirst, windowShape, windowsOf, type Window } from './windows.ts';
 
-/** What the analysis needs of a model: ModelRunner has it. */
-export interface AnalysisModel {
-  readonly config: { readonly contextLength: number };
-  readonly tokenizer: Tokenizer;
-  run(request: {
-    readonly tokenIds: Uint32Array;
-    readonly past?: KeptPrefix;
-    readonly hooks: readonly Hook[];
-    readonly head: 'loss';
-    readonly labels: Uint32Array;
-    readonly predictions: number;
-    readonly keep: boolean;
-    readonly signal: AbortSignal;
-  }): Promise<{
-    readonly hooks: ReadonlyMap<Hook, Float32Array>;
-    readonly surprisal?: Float32Array;
-    readonly predictedIds?: Uint32Array;
-    readonly probabilities?: Float32Array;
-    readonly cache?: KeptPrefix;
-  }>;
+/** What the analysis needs of a model. */
+export interface AnalysisModel extends Pick<ModelRunner, 'tokenizer' | 'run'> {
+  readonly config: Pick<ModelConfig, 'contextLength'>;
 }
 
-/** What the analysis needs of an SAE: SaeRunner has it. */
-export interface AnalysisSae {
+/** What the analysis needs of an SAE. */
+export interface AnalysisSae extends Pick<SaeRunner, 'encode' | 'squaredErrors'> {
   readonly dictionary: Pick<Dictionary, 'hook' | 'inputWidth' | 'tokenPolicy'>;
-  encode(x: Float32Array): Promise<SparseRows>;
-  squaredErrors(x: Float32Array, encoding: SparseRows): Float32Array;
-}
-
-/** Features and activations (T, K) by descending activation. */
-export interface SparseRows {
-  readonly k: number;
-  readonly features: Uint32Array;
-  readonly activations: Float32Array;
 }
 
 export interface AnalysisOptions {
@@ -179,7 +155,7 @@ export class Analysis {
   private async runBlock(
     document: AnalyzedDocument,
     { start, end, past, signal }: BlockRequest,
-  ): Promise<BlockResult & { readonly cache: KeptPrefix | undefined }> {
+  ): Promise<BlockResult & { readonly cache: KeyValueCache | undefined }> {
     const { ids } = document.tokens;
     const { hook } = this.sae.dictionary;
     const labels = new Uint32Array(end - start); // (T), the token after each
@@ -227,7 +203,7 @@ export class Analysis {
 interface BlockRequest {
   readonly start: number;
   readonly end: number;
-  readonly past: KeptPrefix | undefined;
+  readonly past: KeyValueCache | undefined;
   readonly signal: AbortSignal;
 }
 

@@ -1,20 +1,14 @@
-/** Keys and values of the tokens at the start of a window, as the model's runs return them. */
-export interface KeptPrefix {
-  /** Number of tokens. */
-  readonly length: number;
-  readonly byteLength: number;
-  prefix(tokens: number): KeptPrefix;
-}
+import type { KeyValueCache } from './keyValueCache.ts';
 
 interface Entry {
   readonly documentId: string;
   readonly window: number;
-  readonly kept: KeptPrefix;
+  readonly kept: KeyValueCache;
   /** How many of its tokens are still those of the document. */
   valid: number;
 }
 
-/** Keeps prefixes of windows within a budget of bytes; the ones used longest ago go first. */
+/** Keeps keys and values of the tokens at the start of windows, within a budget of bytes; the ones used longest ago go first. */
 export class PrefixCache {
   private readonly budget: number;
   /** In order of use, the latest last. */
@@ -32,13 +26,13 @@ export class PrefixCache {
   get(
     documentId: string,
     window: number,
-  ): { readonly kept: KeptPrefix; readonly valid: number } | undefined {
+  ): { readonly kept: KeyValueCache; readonly valid: number } | undefined {
     const entry = this.entries.find(has(documentId, window));
     if (entry) this.entries = [...this.entries.filter(other => other !== entry), entry];
     return entry;
   }
 
-  put(documentId: string, window: number, kept: KeptPrefix): void {
+  put(documentId: string, window: number, kept: KeyValueCache): void {
     const others = this.entries.filter(entry => !has(documentId, window)(entry));
     let room = this.budget - kept.byteLength;
     const latestFirst = others.reverse().filter(entry => (room -= entry.kept.byteLength) >= 0);

@@ -1,8 +1,11 @@
 import { parse } from 'node:path';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { env, InferenceSession, Tensor } from 'onnxruntime-node';
 import { Failure } from '../common/failure.ts';
 
 export { Tensor } from 'onnxruntime-node';
+
+/** Name and version of what runs the graphs. */
+export const runtimeVersion = `onnxruntime-node ${env.versions.node ?? 'of unknown version'}`;
 
 export interface SessionOptions {
   readonly threads: number;

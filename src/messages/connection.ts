@@ -52,7 +52,12 @@ class PortReader extends AbstractMessageReader {
 
   listen(callback: DataCallback): Disposable {
     return this.port.onMessage(message => {
-      if (isMessage(message)) callback(message);
+      try {
+        if (isMessage(message)) callback(message);
+      } catch (error) {
+        // A malformed message must not throw into whoever delivered it.
+        this.fireError(error);
+      }
     });
   }
 }

@@ -150,7 +150,7 @@ describe('analysis of a document', () => {
   });
 
   it('stays right over any sequence of edits, cancels and evictions', async () => {
-    for (const keepBytes of [2 ** 30, 200 * 8, 0]) {
+    for (const keepBytes of [2 ** 30, 200 * 4, 0]) {
       const random = new Random(7);
       const { model, analysis } = setUp({ keepBytes });
       let text = textOf(300);
@@ -175,7 +175,7 @@ describe('analysis of a document', () => {
   });
 
   it('keeps no more keys and values than the budget, and those of the visible window longest', async () => {
-    const { model, analysis } = setUp({ keepBytes: 2 * 128 * 8 });
+    const { model, analysis } = setUp({ keepBytes: 2 * 128 * 4 });
     const text = textOf(1000);
     await analyze(analysis, text, undefined, { visible: 0 });
     model.runs.length = 0;

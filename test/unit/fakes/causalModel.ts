@@ -1,7 +1,8 @@
 import type { Hook } from '../../../src/contracts/hooks.ts';
-import type { AnalysisModel, AnalysisSae, SparseRows } from '../../../src/engine/analysis.ts';
-import type { KeptPrefix } from '../../../src/engine/prefixCache.ts';
+import type { AnalysisModel, AnalysisSae } from '../../../src/engine/analysis.ts';
+import { KeyValueCache } from '../../../src/engine/keyValueCache.ts';
 import type { Tokenizer } from '../../../src/models/model.ts';
+import type { Encoding } from '../../../src/saes/reconstruct.ts';
 
 /** What the model knows after reading these tokens from a window's start: any change of any of them changes it. */
 export function stateAfter(ids: Uint32Array): number {
@@ -15,24 +16,16 @@ export function surprisalOf(state: number, next: number): number {
   return Math.fround(((state * 7 + next) % 1009) / 100);
 }
 
-class Tokens implements KeptPrefix {
-  readonly ids: Uint32Array;
+/** The tokens themselves are what this model keeps. */
+function cacheOf(ids: Uint32Array): KeyValueCache {
+  return new KeyValueCache(
+    ids.length,
+    new Map([['ids', { data: Float32Array.from(ids), shape: [1, 1, ids.length, 1] }]]),
+  );
+}
 
-  constructor(ids: Uint32Array) {
-    this.ids = ids;
-  }
-
-  get length(): number {
-    return this.ids.length;
-  }
-
-  get byteLength(): number {
-    return 8 * this.ids.length;
-  }
-
-  prefix(tokens: number): Tokens {
-    return new Tokens(this.ids.slice(0, tokens));
-  }
+function keptIds(cache: KeyValueCache | undefined): Uint32Array {
+  return Uint32Array.from(cache?.tensors.get('ids')?.data.subarray(0, cache.length) ?? []);
 }
 
 /** A stand-in for a language model whose every output is known exactly; one token per UTF-16 unit. */
@@ -54,8 +47,8 @@ export class CausalModel implements AnalysisModel {
 
   async run(request: Parameters<AnalysisModel['run']>[0]): ReturnType<AnalysisModel['run']> {
     await new Promise(resolve => setImmediate(resolve));
-    const { tokenIds, labels, predictions } = request;
-    const past = request.past instanceof Tokens ? request.past.ids : new Uint32Array();
+    const { tokenIds, labels = [], predictions = 1 } = request;
+    const past = keptIds(request.past);
     const ids = Uint32Array.of(...past, ...tokenIds);
     const states = Array.from(tokenIds, (_, t) => stateAfter(ids.subarray(0, past.length + t + 1)));
     this.runs.push({ past: past.length, tokens: tokenIds.length });
@@ -70,7 +63,7 @@ export class CausalModel implements AnalysisModel {
         states.flatMap(s => Array.from({ length: predictions }, (_, i) => (s + i) % 97)),
       ),
       probabilities: new Float32Array(states.length * predictions).fill(0.5),
-      cache: new Tokens(ids),
+      cache: cacheOf(ids),
     };
   }
 }
@@ -83,7 +76,7 @@ export class NearestSae implements AnalysisSae {
     tokenPolicy: { excludeFirst: true, maxNorm: Infinity },
   } as const;
 
-  encode(x: Float32Array): Promise<SparseRows> {
+  encode(x: Float32Array): Promise<Encoding> {
     const states = x.filter((_, i) => i % 2 === 0);
     const features = Uint32Array.from(states, state => state % 1000);
     return Promise.resolve({ k: 1, features, activations: states });
