@@ -1,0 +1,202 @@
+import { Failure } from '../common/failure.ts';
+import type { EvaluateResult, EvaluationAtK } from '../contracts/commandLine.ts';
+import type { Hook } from '../contracts/hooks.ts';
+import { isResidual } from '../models/hooks.ts';
+import { ReconstructionStatistics } from '../saes/reconstructionStatistics.ts';
+import { excludedTokens } from '../saes/tokenPolicy.ts';
+import type { ModelRunner } from './modelRunner.ts';
+import type { SaeRunner } from './saeRunner.ts';
+
+/** What of a model the evaluation uses. */
+export type EvaluatedModel = Pick<ModelRunner, 'run' | 'splice'>;
+
+export interface EvaluateRequest {
+  /** Whole windows, one after the other. */
+  readonly tokenIds: Uint32Array;
+  readonly windowLength: number; // T
+  /** The sparsities to evaluate, each at most the SAE's maxK. */
+  readonly ks: readonly number[];
+  readonly signal?: AbortSignal;
+  report?(windowsDone: number, windows: number): void;
+}
+
+/**
+ * Measures an SAE on text: how well it reconstructs the activations at its hook, and what the model loses when the
+ * reconstructions take their place. One run of the model per window, then one of what is behind the hook for every k.
+ */
+export async function evaluate(
+  model: EvaluatedModel,
+  sae: SaeRunner,
+  request: EvaluateRequest,
+): Promise<EvaluateResult> {
+  const { tokenIds, windowLength, ks, signal } = request;
+  checkRequest(sae, request);
+  const { hook, width, inputWidth } = sae.dictionary;
+  const statistics = new ReconstructionStatistics(inputWidth, width);
+  const losses = new Losses(ks);
+  const windows = tokenIds.length / windowLength;
+  let excludedCount = 0;
+  for (let window = 0; window < windows; window++) {
+    const ids = tokenIds.subarray(window * windowLength, (window + 1) * windowLength); // (T)
+    const labels = nextTokens(ids);
+    const run = await model.run({
+      tokenIds: ids,
+      hooks: [hook],
+      head: 'loss',
+      labels,
+      ...(signal && { signal }),
+    });
+    const x = run.hooks.get(hook) ?? new Float32Array(0); // (T, D)
+    const excluded = excludedTokens(x, inputWidth, true, sae.dictionary.tokenPolicy);
+    excludedCount += excluded.reduce((count, value) => count + value, 0);
+    const spliced = async (activations: Float32Array) =>
+      await lossAfter(
+        model,
+        hook,
+        withExcluded(activations, x, excluded, inputWidth),
+        labels,
+        signal,
+      );
+    statistics.addTokens(x, excluded);
+    losses.add('clean', run.surprisal, excluded);
+    losses.add('zero', await spliced(new Float32Array(x.length)), excluded);
+    const encoding = await sae.encode(x);
+    for (const k of ks) {
+      const reconstruction = sae.reconstruct(encoding, k);
+      statistics.addReconstruction(k, x, reconstruction, encoding, excluded);
+      losses.add(k, await spliced(reconstruction), excluded);
+    }
+    request.report?.(window + 1, windows);
+  }
+  if (losses.positions === 0) {
+    throw new Failure('empty', 'The token policy leaves no token of this text to evaluate.');
+  }
+  return {
+    tokens: statistics.tokens,
+    excluded: excludedCount,
+    convention: convention(sae, windowLength, statistics.tokens, excludedCount, losses.positions),
+    results: ks.map(k => ({ k, ...statistics.figures(k), ce: losses.figures(k) })),
+  };
+}
+
+function checkRequest(
+  { dictionary, maxK }: SaeRunner,
+  { tokenIds, windowLength, ks }: EvaluateRequest,
+): void {
+  if (!isResidual(dictionary.hook)) {
+    throw new Failure(
+      'unsupported',
+      `The SAE ${dictionary.name} reads ${dictionary.hook}; only a state of the residual stream can be replaced to measure cross-entropy.`,
+    );
+  }
+  const wrong = ks.find(k => !Number.isInteger(k) || k < 1 || k > maxK);
+  if (ks.length === 0 || wrong !== undefined) {
+    throw new Failure(
+      'usage',
+      `k must be a whole number from 1 to ${maxK}, the largest of ${dictionary.name}; found ${wrong ?? 'none'}.`,
+    );
+  }
+  if (tokenIds.length === 0 || tokenIds.length % windowLength !== 0 || windowLength < 3) {
+    throw new Failure(
+      'empty',
+      `The text gives ${tokenIds.length} tokens in windows of ${windowLength}; at least one whole window of 3 tokens or more is needed.`,
+    );
+  }
+}
+
+/** Sums of surprisal at the counted positions whose next token is known, per kind of run. */
+class Losses {
+  positions = 0;
+  private readonly sums = new Map<'clean' | 'zero' | number, number>();
+
+  constructor(ks: readonly number[]) {
+    for (const kind of ['clean', 'zero', ...ks] as const) this.sums.set(kind, 0);
+  }
+
+  add(
+    kind: 'clean' | 'zero' | number,
+    surprisal: Float32Array | undefined,
+    excluded: Uint8Array,
+  ): void {
+    let sum = this.sums.get(kind) ?? 0;
+    let counted = 0;
+    // The last token of a window has no known next one.
+    for (let t = 0; t < excluded.length - 1; t++) {
+      if (excluded[t]) continue;
+      sum += surprisal?.[t] ?? NaN;
+      counted++;
+    }
+    this.sums.set(kind, sum);
+    if (kind === 'clean') this.positions += counted;
+  }
+
+  figures(k: number): EvaluationAtK['ce'] {
+    const mean = (kind: 'clean' | 'zero' | number) => (this.sums.get(kind) ?? NaN) / this.positions;
+    const [clean, sae, zero] = [mean('clean'), mean(k), mean('zero')];
+    return { clean, sae, zero, delta: sae - clean, score: (zero - sae) / (zero - clean) };
+  }
+}
+
+async function lossAfter(
+  model: EvaluatedModel,
+  hook: Hook,
+  activations: Float32Array,
+  labels: Uint32Array,
+  signal: AbortSignal | undefined,
+): Promise<Float32Array | undefined> {
+  const result = await model.splice({
+    hook,
+    activations,
+    head: 'loss',
+    labels,
+    ...(signal && { signal }),
+  });
+  return result.surprisal;
+}
+
+/** `replacement`, but `x` at the excluded tokens; in place. */
+function withExcluded(
+  replacement: Float32Array,
+  x: Float32Array,
+  excluded: Uint8Array,
+  inputWidth: number,
+): Float32Array {
+  excluded.forEach((isExcluded, t) => {
+    if (isExcluded)
+      replacement.set(x.subarray(t * inputWidth, (t + 1) * inputWidth), t * inputWidth);
+  });
+  return replacement;
+}
+
+/** The token that follows each; the last one's is not known and not counted. */
+function nextTokens(ids: Uint32Array): Uint32Array {
+  const labels = new Uint32Array(ids.length);
+  labels.set(ids.subarray(1));
+  return labels;
+}
+
+function convention(
+  { dictionary, maxK }: SaeRunner,
+  windowLength: number,
+  tokens: number,
+  excluded: number,
+  positions: number,
+): string {
+  const { excludeFirst, maxNorm } = dictionary.tokenPolicy;
+  const left = [
+    ...(excludeFirst ? ['the first of each window'] : []),
+    ...(Number.isFinite(maxNorm) ? [`those with |x| above ${maxNorm.toPrecision(4)}`] : []),
+  ];
+  const kept =
+    dictionary.rule.kind === 'topk'
+      ? 'k strongest features'
+      : `k strongest features of those that fire (at most ${maxK} are looked at)`;
+  return [
+    `Windows of ${windowLength} tokens at ${dictionary.hook}; ${tokens} tokens counted, ${excluded} left out and not replaced`,
+    left.length > 0 ? ` (${left.join('; ')})` : '',
+    `; reconstruction from the ${kept}. EV = 1 - sum|x - xhat|^2 / sum|x - mean(x)|^2 with the mean over all counted`,
+    ` tokens; MSE is the mean over tokens of the squared error summed over dimensions; CE in nats over the ${positions}`,
+    ` counted tokens whose next token is known, the same for clean, SAE and zero; score = (zero - sae) / (zero - clean);`,
+    ` dead: no activation in these ${tokens} tokens.`,
+  ].join('');
+}
