@@ -18,7 +18,8 @@ const progress = createProgress();
 const failure = element('p', { class: 'failure', attributes: { role: 'alert' } });
 /** The number of the feature on the page; undefined before the first. */
 let feature: number | undefined;
-document.body.append(element('main', {}, progress.element, failure, view.element));
+const main = element('main', {}, progress.element, failure, view.element);
+document.body.append(main);
 show({ kind: 'busy' });
 host.call('ready', null).then(show, (error: unknown) => {
   show({ kind: 'failed', message: error instanceof Error ? error.message : String(error) });
@@ -33,6 +34,7 @@ document.addEventListener('keydown', event => {
 document.addEventListener('scroll', () => keepState({ scroll: window.scrollY }), { passive: true });
 
 function show(state: FeatureState): void {
+  main.dataset['state'] = state.kind;
   progress.element.hidden = state.kind !== 'busy';
   failure.hidden = state.kind !== 'failed';
   view.element.hidden = feature === undefined && state.kind !== 'feature';

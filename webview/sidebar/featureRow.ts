@@ -1,5 +1,4 @@
 import { formatActivation, formatCount, formatPercent } from '../../src/common/numbers.ts';
-import { visibleText } from '../../src/common/visibleText.ts';
 import type { FeatureRow } from '../../src/contracts/panels.ts';
 import { element, setText, setVariable } from '../shared/dom.ts';
 import { icon, iconButton } from '../shared/icons.ts';
@@ -22,9 +21,9 @@ export interface RowActions {
 
 export function createRow(feature: number, actions: RowActions): RowView {
   const label = element('bdi', { class: 'label' });
-  const tokens = element('span', { class: 'tokens' });
-  const activation = element('span', { class: 'activation' });
-  const density = element('span', { class: 'density' });
+  const tokens = element('span');
+  const activation = element('span');
+  const density = element('span');
   const bar = element('span', { class: 'bar' });
   const pin = element(
     'button',
@@ -32,9 +31,9 @@ export function createRow(feature: number, actions: RowActions): RowView {
     element('span', { class: 'number' }, icon('pin'), feature.toString()),
     label,
     bar,
-    activation,
-    tokens,
-    density,
+    element('span', { class: 'activation' }, unseen('strongest '), activation),
+    element('span', { class: 'tokens' }, tokens, unseen(' tokens')),
+    element('span', { class: 'density' }, density, unseen(' density')),
   );
   pin.addEventListener('click', () => actions.pin(feature));
   const next = iconButton('nextPlace', `Next token on which feature ${feature} fires`, () =>
@@ -53,7 +52,7 @@ export function createRow(feature: number, actions: RowActions): RowView {
     ),
     stops,
     update(row, pinned, strongest) {
-      if (drawn !== row.label) label.replaceChildren(...tokenText(row.label));
+      if (drawn !== row.label) drawLabel(label, row.label);
       drawn = row.label;
       setText(tokens, formatCount(row.tokens));
       setText(activation, formatActivation(row.maxActivation));
@@ -61,7 +60,6 @@ export function createRow(feature: number, actions: RowActions): RowView {
       setVariable(bar, '--share', `${share(row.maxActivation, strongest)}%`);
       pin.title = tooltip(row, pinned);
       pin.setAttribute('aria-pressed', pinned.toString());
-      pin.setAttribute('aria-label', sentence(row));
       this.element.setAttribute('aria-selected', pinned.toString());
     },
   };
@@ -71,19 +69,14 @@ function share(activation: number, strongest: number): number {
   return strongest > 0 ? Math.min(100, (100 * activation) / strongest) : 0;
 }
 
-function nameOf({ feature, label }: FeatureRow): string {
-  // In a sentence real spaces read better than their signs.
-  const words = label.split(' ').map(word => visibleText(word));
-  return label === '' ? `Feature ${feature}` : `Feature ${feature}, ${words.join(' ')}`;
+function drawLabel(target: HTMLElement, label: string): void {
+  target.replaceChildren(...(label === '' ? ['no label'] : tokenText(label)));
+  target.classList.toggle('none', label === '');
 }
 
-function sentence(row: FeatureRow): string {
-  const numbers = [
-    `${formatCount(row.tokens)} ${row.tokens === 1 ? 'token' : 'tokens'}`,
-    `strongest ${formatActivation(row.maxActivation)}`,
-    Number.isNaN(row.density) ? 'density unknown' : `density ${formatPercent(row.density)}`,
-  ];
-  return `${nameOf(row)}: ${numbers.join(', ')}`;
+/** Words that only screen readers need: the columns say them to the eye. */
+function unseen(words: string): HTMLElement {
+  return element('span', { class: 'unseen' }, words);
 }
 
 function tooltip(row: FeatureRow, pinned: boolean): string {
@@ -91,7 +84,6 @@ function tooltip(row: FeatureRow, pinned: boolean): string {
     ? 'Density unknown'
     : `Fires on ${formatPercent(row.density)} of the reference corpus`;
   return [
-    nameOf(row),
     `Active on ${formatCount(row.tokens)} of this document’s tokens at this k, at most ${formatActivation(row.maxActivation)}`,
     density,
     pinned ? 'Click to unpin' : 'Click to pin: the file is tinted by it',

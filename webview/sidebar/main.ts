@@ -17,9 +17,8 @@ const host = openHost<SidebarHost, SidebarView>({
 const documentView = createDocumentView(host);
 const progress = createProgress();
 const notices = element('div');
-document.body.append(
-  element('main', { class: 'sidebar' }, progress.element, notices, documentView.element),
-);
+const main = element('main', { class: 'sidebar' }, progress.element, notices, documentView.element);
+document.body.append(main);
 show({ kind: 'busy', step: 'Starting…', fraction: null });
 host.call('ready', null).then(show, (error: unknown) => {
   const message = error instanceof Error ? error.message : String(error);
@@ -27,6 +26,7 @@ host.call('ready', null).then(show, (error: unknown) => {
 });
 
 function show(state: SidebarState): void {
+  main.dataset['state'] = state.kind;
   progress.element.hidden = state.kind !== 'busy';
   documentView.element.hidden = state.kind !== 'analyzed';
   notices.replaceChildren();

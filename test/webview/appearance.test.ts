@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import type { Browser, Page } from 'playwright-core';
+import type {
+  FeatureHost,
+  FeatureView,
+  SidebarHost,
+  SidebarView,
+} from '../../src/contracts/panels.ts';
+import type { Handlers } from '../../src/messages/calls.ts';
+import { axeSource, bundle, launch, screenshotFolder, type Bundle } from './browser.ts';
+import { openPanel, type PanelPage } from './panelPage.ts';
+import { featureStates, sidebarStates } from './states.ts';
+import { themeNames } from './themes.ts';
+
+let browser: Browser;
+let sidebar: Bundle;
+let feature: Bundle;
+let axe: string;
+
+before(async () => {
+  mkdirSync(screenshotFolder, { recursive: true });
+  [browser, sidebar, feature, axe] = await Promise.all([
+    launch(),
+    bundle('sidebar'),
+    bundle('feature'),
+    axeSource(),
+  ]);
+});
+
+after(() => browser.close());
+
+describe('the side bar in every theme and state', () => {
+  for (const [name, state] of Object.entries(sidebarStates)) {
+    it(`draws ${name}`, async () => {
+      const handlers = { ready: () => state } as unknown as Handlers<SidebarHost>;
+      const panel = await openPanel<SidebarHost, SidebarView>(browser, sidebar, handlers);
+      await panel.page.locator(`main[data-state="${state.kind}"]`).waitFor();
+      await checkThemes(panel, `sidebar-${name}`);
+      await panel.close();
+    });
+  }
+
+  for (const width of [200, 600]) {
+    it(`fits ${width} px`, async () => {
+      const handlers = {
+        ready: () => sidebarStates['analyzed'],
+      } as unknown as Handlers<SidebarHost>;
+      const panel = await openPanel<SidebarHost, SidebarView>(browser, sidebar, handlers, {
+        width,
+      });
+      await panel.page.locator('.row').first().waitFor();
+      await checkFit(panel.page);
+      await checkThemes(panel, `sidebar-${width}px`);
+      await panel.close();
+    });
+  }
+});
+
+describe('the feature panel in every theme and state', () => {
+  for (const [name, state] of Object.entries(featureStates)) {
+    it(`draws ${name}`, async () => {
+      const handlers = { ready: () => state } as unknown as Handlers<FeatureHost>;
+      const options = { width: 1_100, height: 900 };
+      const panel = await openPanel<FeatureHost, FeatureView>(browser, feature, handlers, options);
+      await panel.page.locator(`main[data-state="${state.kind}"]`).waitFor();
+      await checkThemes(panel, `feature-${name}`);
+      await panel.close();
+    });
+  }
+
+  it('fits 360 px', async () => {
+    const handlers = { ready: () => featureStates['feature'] } as unknown as Handlers<FeatureHost>;
+    const panel = await openPanel<FeatureHost, FeatureView>(browser, feature, handlers, {
+      width: 360,
+    });
+    await panel.page.locator('.examples').waitFor();
+    await checkFit(panel.page);
+    await checkThemes(panel, 'feature-360px');
+    await panel.close();
+  });
+});
+
+/** In every theme: no policy violation, no serious accessibility fault, and a screenshot for people. */
+async function checkThemes(
+  panel: PanelPage<SidebarView> | PanelPage<FeatureView>,
+  name: string,
+): Promise<void> {
+  await panel.page.evaluate(axe);
+  for (const theme of themeNames) {
+    await panel.setTheme(theme);
+    await panel.page.screenshot({
+      path: path.join(screenshotFolder, `${name}-${theme}.png`),
+      fullPage: true,
+    });
+    assert.deepEqual(await seriousFaults(panel.page), [], `${name} in ${theme}`);
+  }
+  assert.deepEqual(panel.complaints, [], name);
+}
+
+interface Axe {
+  run(options: object): Promise<{ violations: AxeViolation[] }>;
+}
+
+interface AxeViolation {
+  readonly id: string;
+  readonly impact: string | null;
+  readonly nodes: readonly { readonly html: string; readonly failureSummary: string }[];
+}
+
+async function seriousFaults(page: Page): Promise<string[]> {
+  const violations = await page.evaluate(async () => {
+    const { axe } = globalThis as unknown as { axe: Axe };
+    return (await axe.run({ resultTypes: ['violations'] })).violations;
+  });
+  return violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .flatMap(({ id, nodes }) =>
+      nodes.slice(0, 3).map(node => `${id}: ${node.html}\n${node.failureSummary}`),
+    );
+}
+
+/** Nothing is wider than the view. */
+async function checkFit(page: Page): Promise<void> {
+  const overflow = await page.evaluate(() => {
+    const wide = document.documentElement.clientWidth;
+    return document.documentElement.scrollWidth - wide;
+  });
+  assert.equal(overflow, 0, 'the page scrolls sideways');
+}

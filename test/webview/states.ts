@@ -1,0 +1,206 @@
+import type {
+  DocumentState,
+  FeatureRow,
+  FeatureState,
+  SidebarState,
+} from '../../src/contracts/panels.ts';
+
+/** Text that would harm a page which took it for markup, turned the line's direction, or hid. */
+export const hostile = {
+  markup: '<img src=x onerror="globalThis.harmed=true">',
+  script: '"><script>globalThis.harmed=true</script>',
+  rightToLeft: 'abc\u202Edef\u202C',
+  control: 'bell\u0007 nul\u0000',
+  hebrew: ' שלום',
+};
+
+const labels = [
+  'the · a · an',
+  'water · river · ocean',
+  'because · since · therefore, and other words that give a reason',
+  'def · function · return',
+  'hydrogen · oxygen · carbon',
+  hostile.markup,
+  'freedom · liberty · justice',
+  '',
+  hostile.rightToLeft,
+  hostile.hebrew,
+  'said · told · asked',
+  'January · February · March',
+];
+
+export function featureRows(count: number): FeatureRow[] {
+  return Array.from({ length: count }, (_, i) => ({
+    feature: (i * 2_017 + 11) % 8_192,
+    label: labels[i % labels.length] ?? '',
+    tokens: Math.max(1, Math.round(400 / (i + 1))),
+    maxActivation: 142 / (1 + i / 6),
+    density: i === 7 ? NaN : 0.31 / (1 + i * i),
+  }));
+}
+
+const maxK = 64;
+
+/** 1 - 0.7 k^-0.45: the shape of a hierarchical SAE's curve. */
+export const evByK = Float32Array.from({ length: maxK }, (_, i) => 1 - 0.7 * (i + 1) ** -0.45);
+
+export function documentState(change: Partial<DocumentState> = {}): DocumentState {
+  const k = change.k ?? 32;
+  return {
+    fileName: 'gettysburg.md',
+    model: 'SmolLM2-135M-Instruct',
+    sae: 'smollm2-135m-blocks.15.hook_resid_post-8192',
+    hook: 'blocks.15.hook_resid_post',
+    k,
+    maxK,
+    tokens: 1_204,
+    excluded: 4,
+    l0: k * 0.98,
+    ev: evByK[k - 1] ?? NaN,
+    evByK,
+    crossEntropy: 3.214,
+    pinned: null,
+    query: { search: '', sort: 'strongest', hideDense: false },
+    rows: featureRows(60),
+    matching: 713,
+    partial: false,
+    ...change,
+  };
+}
+
+export function analyzed(change: Partial<DocumentState> = {}): SidebarState {
+  return { kind: 'analyzed', document: documentState(change) };
+}
+
+/** Every state that the side bar can be in, by name. */
+export const sidebarStates: Readonly<Record<string, SidebarState>> = {
+  analyzed: analyzed({ pinned: 2_028 }),
+  partial: analyzed({ partial: true, tokens: 210, matching: 60 }),
+  nothingMatches: analyzed({
+    rows: [],
+    matching: 0,
+    query: { search: 'zzz', sort: 'rarest', hideDense: true },
+  }),
+  noStatistics: analyzed({
+    tokens: 1,
+    excluded: 1,
+    l0: NaN,
+    ev: NaN,
+    crossEntropy: NaN,
+    evByK: new Float32Array(maxK).fill(NaN),
+    rows: [],
+    matching: 0,
+  }),
+  noDocument: { kind: 'empty', reason: 'noDocument' },
+  notAnalyzed: { kind: 'empty', reason: 'notAnalyzed' },
+  busy: { kind: 'busy', step: 'Loading SmolLM2-135M-Instruct', fraction: 0.42 },
+  busyUnknown: { kind: 'busy', step: 'Starting the engine', fraction: null },
+  failed: {
+    kind: 'failed',
+    message:
+      'The SAE models/domain/sae_weights.safetensors expects a width of 2,304 and the model SmolLM2-135M-Instruct has 576.',
+    action: 'Choose an SAE that was trained on this model.',
+    commands: ['chooseSae', 'restartEngine', 'showLog'],
+  },
+};
+
+const passage = [
+  'We',
+  ' hold',
+  ' these',
+  ' truths',
+  ' to',
+  ' be',
+  ' self',
+  '-',
+  'evident',
+  ',',
+  '\n',
+  '\t',
+  'that',
+];
+
+function example(i: number): { tokens: string[]; activations: Float32Array; source: string } {
+  const tokens = [...passage, ...Object.values(hostile), ...passage];
+  const activations = Float32Array.from(tokens, (_, t) =>
+    t % 5 === i % 5 ? (11.8 - i) / (1 + (t % 7)) : 0,
+  );
+  return { tokens, activations, source: `speeches/declaration-${i}.txt` };
+}
+
+export function featureState(change: { feature?: number; pinned?: boolean } = {}): FeatureState {
+  const { feature = 4_021, pinned = false } = change;
+  return {
+    kind: 'feature',
+    features: 8_192,
+    pinned,
+    sae: 'smollm2-135m-blocks.15.hook_resid_post-8192',
+    card: {
+      feature,
+      label: 'water · river · ocean',
+      density: 0.0031,
+      maxActivation: 12.4,
+      histogram: Uint32Array.from({ length: 32 }, (_, i) => Math.round(9_000 * Math.exp(-i / 4))),
+      topTokens: [' water', ' river', ' ocean', ' sea', '\n', hostile.markup].map((token, i) => ({
+        token,
+        share: 0.31 / (i + 1),
+        mean: 8.2 - i,
+      })),
+      examples: Array.from({ length: 4 }, (_, i) => example(i)),
+      promoted: [' boat', ' fish', ' shore', ' waves', ' tide', ' swim'].map((token, i) => ({
+        token,
+        logit: 2.4 - 0.2 * i,
+      })),
+      suppressed: [' desert', ' dry', ' sand', hostile.rightToLeft, '123'].map((token, i) => ({
+        token,
+        logit: -1.9 + 0.2 * i,
+      })),
+      convention:
+        'Activations in the SAE’s own scale over 200,000 held-out tokens of the general corpus; the first token of each window and tokens of outlier norm are left out.',
+    },
+    here: [
+      {
+        line: 12,
+        before: 'and beside the long road that led down to the slow brown ',
+        token: ' river',
+        after: ' they stopped to rest, and no one said a word until the evening',
+        activation: 10.6,
+      },
+      { line: 3, before: '', token: 'Water', after: ` ${hostile.markup}`, activation: 7.31 },
+      { line: 1_204, before: 'to the ', token: ' sea', after: '.', activation: 0.42 },
+    ],
+  };
+}
+
+/** A feature that never fired on the reference corpus. */
+export const deadFeature: FeatureState = {
+  kind: 'feature',
+  features: 8_192,
+  pinned: false,
+  sae: 'smollm2-135m-blocks.15.hook_resid_post-8192',
+  card: {
+    feature: 0,
+    label: '',
+    density: NaN,
+    maxActivation: 0,
+    histogram: new Uint32Array(32),
+    topTokens: [],
+    examples: [],
+    promoted: [],
+    suppressed: [],
+    convention: 'Measured over 200,000 held-out tokens.',
+  },
+  here: [],
+};
+
+/** Every state that the feature panel can be in, by name. */
+export const featureStates: Readonly<Record<string, FeatureState>> = {
+  feature: featureState(),
+  pinned: featureState({ pinned: true }),
+  dead: deadFeature,
+  busy: { kind: 'busy' },
+  failed: {
+    kind: 'failed',
+    message: 'The engine has ended. Restart it from the Loupe status item.',
+  },
+};
