@@ -82,9 +82,13 @@ async function install(folder: string): Promise<void> {
     renameSync(unfinished, folder);
   } catch (error) {
     if (existsSync(folder)) return; // another process was faster
-    throw new Error('code-server could not be installed: npm has to reach its registry.', {
-      cause: error,
-    });
+    const cause = error instanceof Error ? error.message : String(error);
+    throw new Error(
+      `code-server could not be installed from npm (is its registry reachable?): ${cause}`,
+      {
+        cause: error,
+      },
+    );
   } finally {
     rmSync(unfinished, { recursive: true, force: true });
   }
@@ -99,8 +103,13 @@ async function installInto(folder: string): Promise<void> {
   // code-server's own post-install script would compile; without it these two steps remain.
   await npmInstall(vscode, ['--omit=dev'], node);
   await npmInstall(join(vscode, 'extensions'), ['--omit=dev'], node);
-  symlinkSync('code-linux.sh', join(vscode, 'bin/remote-cli/code-server'));
-  symlinkSync('browser-linux.sh', join(vscode, 'bin/helpers/browser.sh'));
+  link('code-linux.sh', join(vscode, 'bin/remote-cli/code-server'));
+  link('browser-linux.sh', join(vscode, 'bin/helpers/browser.sh'));
+}
+
+function link(target: string, path: string): void {
+  rmSync(path, { force: true });
+  symlinkSync(target, path);
 }
 
 async function npmInstall(cwd: string, args: readonly string[], node?: string): Promise<void> {
@@ -228,10 +237,12 @@ async function answers(port: number, ended: Promise<void>): Promise<boolean> {
   void ended.then(() => {
     over.abort();
   });
-  for (const start = Date.now(); Date.now() - start < 60_000; await delay(50)) {
-    if (over.signal.aborted) return false;
-    const response = await fetch(`http://127.0.0.1:${String(port)}/healthz`).catch(() => undefined);
+  const healthz = `http://127.0.0.1:${String(port)}/healthz`;
+  const giveUp = Date.now() + 60_000;
+  while (Date.now() < giveUp && !over.signal.aborted) {
+    const response = await fetch(healthz).catch(() => undefined);
     if (response?.ok === true) return true;
+    await delay(50);
   }
   return false;
 }
