@@ -2,6 +2,7 @@
 import { existsSync, rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import * as esbuild from 'esbuild';
+import { buildKernel } from './scripts/buildKernel.mjs';
 
 /** CommonJS packages inside an ES module bundle still call `require` for Node's own modules. */
 const requireShim =
@@ -83,7 +84,7 @@ const landed = targets.filter(({ entry }) => {
   console.warn(`skipped: ${entry} does not exist yet`);
   return false;
 });
-if (existsSync('scripts/buildKernel.mjs')) await import('./scripts/buildKernel.mjs');
+await buildKernel();
 if (values.watch) {
   for (const target of landed) await (await esbuild.context(optionsOf(target))).watch();
   console.log('watching');
