@@ -3,7 +3,6 @@ import { existsSync, rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import * as esbuild from 'esbuild';
 import { buildKernel } from './scripts/buildKernel.mjs';
-import { buildKernel } from './scripts/buildKernel.mjs';
 
 /** CommonJS packages inside an ES module bundle still call `require` for Node's own modules. */
 const requireShim =
