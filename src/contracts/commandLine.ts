@@ -4,6 +4,8 @@ export interface AnalyzeResult {
   readonly sae: string;
   readonly k: number;
   readonly tokens: readonly AnalyzedToken[];
+  /** Labels of the features that occur, by feature number, where the SAE has feature cards. */
+  readonly labels?: Readonly<Record<number, string>>;
 }
 
 export interface AnalyzedToken {

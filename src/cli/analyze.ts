@@ -1,0 +1,89 @@
+import type { AnalyzedToken, AnalyzeResult } from '../contracts/commandLine.ts';
+import type { AnalysisPart } from '../contracts/engine.ts';
+import { Analysis, longestText } from '../engine/analysis.ts';
+import { ModelRunner } from '../engine/modelRunner.ts';
+import { SaeRunner } from '../engine/saeRunner.ts';
+import { readDictionary, requireFit } from '../saes/readDictionary.ts';
+import { analysisText } from './analysisText.ts';
+import {
+  integer,
+  loadLog,
+  modelRequest,
+  onlyPositional,
+  saeOptions,
+  saePath,
+  usage,
+} from './arguments.ts';
+import type { Command, CommandInput } from './command.ts';
+import { readText } from './readText.ts';
+
+/** `loupe analyze`: which features of the SAE fire on which token of a file. */
+export const analyzeCommand: Command = {
+  name: 'analyze',
+  usage: 'analyze FILE [--model M] [--sae S] [--k N] [--top N]',
+  summary: 'Which features fire on which token of a file, and how surprising each token is.',
+  options: { ...saeOptions, k: { type: 'string' }, top: { type: 'string' } },
+  run: analyze,
+  format: result => analysisText(result as AnalyzeResult, process.stdout.isTTY),
+};
+
+async function analyze(input: CommandInput): Promise<AnalyzeResult> {
+  const { values, signal } = input;
+  const path = onlyPositional(input, 'FILE');
+  const k = integer(values, 'k', { min: 1, max: 100_000 });
+  const top = integer(values, 'top', { min: 0, max: 100_000 });
+  const request = modelRequest(values);
+  const dictionaryPath = saePath(values);
+  const text = await readText(path, longestText);
+  const dictionary = await readDictionary(dictionaryPath);
+  const model = await ModelRunner.open(request, {
+    signal,
+    report: loadLog(line => input.log(line)),
+  });
+  requireFit(dictionary, model.info);
+  const sae = await SaeRunner.open(dictionary, { threads: request.threads });
+  try {
+    if (k !== undefined && k > sae.maxK) {
+      throw usage(`--k is to be at most ${sae.maxK}, the largest k of ${dictionary.name}.`);
+    }
+    const parts: AnalysisPart[] = [];
+    await new Analysis(model, sae, { keepBytes: 0 }).analyze(
+      { documentId: path, text, visible: { start: 0, end: 0 }, predictions: 1 },
+      { signal, report: part => parts.push(part) },
+    );
+    const kept = k ?? sae.maxK;
+    return {
+      model: model.info.name,
+      sae: dictionary.name,
+      k: kept,
+      tokens: parts.flatMap(part => tokensOf(part, text, kept, top ?? kept)),
+    };
+  } finally {
+    await sae.dispose();
+    await model.dispose();
+  }
+}
+
+/** The tokens of a part as the command prints them: the first `top` of the `k` strongest features of each. */
+function tokensOf(part: AnalysisPart, text: string, k: number, top: number): AnalyzedToken[] {
+  return Array.from(part.tokenIds, (_id, row) => {
+    const [start, end] = [part.starts[row] ?? 0, part.ends[row] ?? 0];
+    const surprisal = part.surprisal[row] ?? NaN;
+    const first = row * part.k;
+    const active = part.activations.subarray(first, first + Math.min(k, top, part.k));
+    return {
+      index: part.firstToken + row,
+      text: text.slice(start, end),
+      start,
+      end,
+      surprisal: Number.isNaN(surprisal) ? null : surprisal,
+      features: [...active]
+        .filter(activation => activation > 0)
+        .map((activation, i) => ({
+          id: part.features[first + i] ?? 0,
+          activation,
+          source: 'base',
+        })),
+    };
+  });
+}

@@ -1,0 +1,115 @@
+import { existsSync } from 'node:fs';
+import { availableParallelism, homedir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { embeddedModel, embeddedSae } from '../common/embedded.ts';
+import { Failure } from '../common/failure.ts';
+import type { LoadProgress, ModelRequest } from '../contracts/engine.ts';
+import type { Command, CommandInput, OptionValue } from './command.ts';
+
+type Values = CommandInput['values'];
+
+/** Options of every command that runs a model. */
+export const modelOptions = {
+  model: { type: 'string' },
+  threads: { type: 'string' },
+  cache: { type: 'string' },
+} as const satisfies Command['options'];
+
+/** Options of every command that runs an SAE on a model. */
+export const saeOptions = {
+  ...modelOptions,
+  sae: { type: 'string' },
+} as const satisfies Command['options'];
+
+/** The model that `--model` names, or the embedded one. */
+export function modelRequest(values: Values): ModelRequest {
+  return {
+    path: resolve(text(values, 'model') ?? installed(embeddedModel)),
+    cacheFolder: resolve(text(values, 'cache') ?? cacheFolder()),
+    threads: integer(values, 'threads', { min: 1, max: 256 }) ?? availableParallelism(),
+  };
+}
+
+/** The SAE that `--sae` (or another option) names, or the embedded one. */
+export function saePath(values: Values, name = 'sae'): string {
+  return resolve(text(values, name) ?? installed(embeddedSae));
+}
+
+/** The value of an option of one text, if it is given. */
+export function text(values: Values, name: string): string | undefined {
+  const value = values[name];
+  if (value === undefined) return undefined;
+  if (typeof value === 'string' && value !== '') return value;
+  throw usage(`--${name} needs a value.`);
+}
+
+/** The values of an option that may be given several times. */
+export function texts(values: Values, name: string): string[] {
+  const value = values[name];
+  const all: readonly OptionValue[] = Array.isArray(value) ? value : [value];
+  return all.flatMap(one => {
+    if (one === undefined) return [];
+    if (typeof one === 'string' && one !== '') return [one];
+    throw usage(`--${name} needs a value.`);
+  });
+}
+
+export function requiredText(values: Values, name: string): string {
+  const value = text(values, name);
+  if (value === undefined) throw usage(`--${name} is missing.`);
+  return value;
+}
+
+/** The value of an option that is a whole number between `min` and `max`, if it is given. */
+export function integer(
+  values: Values,
+  name: string,
+  { min, max }: { readonly min: number; readonly max: number },
+): number | undefined {
+  const value = text(values, name);
+  if (value === undefined) return undefined;
+  const number = Number(value);
+  if (/^\d+$/.test(value) && number >= min && number <= max) return number;
+  throw usage(`--${name} is to be a whole number from ${min} to ${max}, not '${value}'.`);
+}
+
+/** The one positional argument of a command. */
+export function onlyPositional({ positionals }: CommandInput, name: string): string {
+  const [value, ...more] = positionals;
+  if (value === undefined) throw usage(`${name} is missing.`);
+  if (more.length > 0)
+    throw usage(`There is one ${name} at a time; '${more[0] ?? ''}' is too many.`);
+  return value;
+}
+
+export function usage(message: string): Failure {
+  return new Failure('usage', message, { action: 'See `loupe help`.' });
+}
+
+/** Logs each step of loading once. */
+export function loadLog(log: (line: string) => void): (progress: LoadProgress) => void {
+  let last = '';
+  return ({ step }) => {
+    if (step !== last) log(`${step} ...`);
+    last = step;
+  };
+}
+
+/** A file of the installation, by its path in the repository. */
+export function installed(path: string): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, 'package.json')) && dirname(folder) !== folder) {
+    folder = dirname(folder);
+  }
+  return join(folder, path);
+}
+
+/** Where derived files are kept, by the custom of the platform. */
+function cacheFolder(): string {
+  const { LOUPE_CACHE, XDG_CACHE_HOME, LOCALAPPDATA } = process.env;
+  if (LOUPE_CACHE) return LOUPE_CACHE;
+  if (process.platform === 'win32') return join(LOCALAPPDATA ?? homedir(), 'loupe');
+  if (process.platform === 'darwin') return join(homedir(), 'Library', 'Caches', 'loupe');
+  return join(XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'loupe');
+}
