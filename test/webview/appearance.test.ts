@@ -37,7 +37,7 @@ describe('the side bar in every theme and state', () => {
     it(`draws ${name}`, async () => {
       const handlers = { ready: () => state } as unknown as Handlers<SidebarHost>;
       const panel = await openPanel<SidebarHost, SidebarView>(browser, sidebar, handlers);
-      await panel.page.locator(`main[data-state="${state.kind}"]`).waitFor();
+      await panel.page.locator(`main[data-state="${state.kind}"]`).waitFor({ state: 'attached' });
       await checkThemes(panel, `sidebar-${name}`);
       await panel.close();
     });
@@ -65,7 +65,7 @@ describe('the feature panel in every theme and state', () => {
       const handlers = { ready: () => state } as unknown as Handlers<FeatureHost>;
       const options = { width: 1_100, height: 900 };
       const panel = await openPanel<FeatureHost, FeatureView>(browser, feature, handlers, options);
-      await panel.page.locator(`main[data-state="${state.kind}"]`).waitFor();
+      await panel.page.locator(`main[data-state="${state.kind}"]`).waitFor({ state: 'attached' });
       await checkThemes(panel, `feature-${name}`);
       await panel.close();
     });

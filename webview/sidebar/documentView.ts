@@ -47,7 +47,7 @@ export function createDocumentView(host: Caller<SidebarHost>): DocumentView {
       working.hidden = !document.partial;
       setText(name, document.fileName);
       name.title = document.fileName;
-      setText(tokens, `${formatCount(document.tokens)} tokens`);
+      setText(tokens, document.tokens === 1 ? '1 token' : `${formatCount(document.tokens)} tokens`);
       setText(source, `${document.model} · ${document.sae} · ${document.hook}`);
       source.title = `Model: ${document.model}\nSAE: ${document.sae}\nHook: ${document.hook}`;
       sparsity.update(document);

@@ -21,9 +21,9 @@ export function createFeatureList(actions: RowActions): FeatureList {
   const count = element('p', { class: 'count', attributes: { role: 'status' } });
   const header = columnHeader();
   const grid = element('div', {
-    class: 'rows',
     attributes: { role: 'grid', 'aria-label': 'Features of this document' },
   });
+  const scroller = element('div', { class: 'scroller' }, header, grid);
   const views = new Map<number, RowView>();
   let order: readonly number[] = [];
   const kept = readKeptState();
@@ -55,7 +55,7 @@ export function createFeatureList(actions: RowActions): FeatureList {
     }
     if (place.feature !== undefined) keepState({ feature: place.feature });
   });
-  grid.addEventListener('scroll', () => keepState({ listScroll: grid.scrollTop }), {
+  scroller.addEventListener('scroll', () => keepState({ listScroll: scroller.scrollTop }), {
     passive: true,
   });
 
@@ -64,12 +64,11 @@ export function createFeatureList(actions: RowActions): FeatureList {
       'section',
       { class: 'list', attributes: { 'aria-label': 'Features' } },
       count,
-      header,
-      grid,
+      scroller,
     ),
     update: document => {
       const focused = grid.contains(globalThis.document.activeElement);
-      const top = grid.scrollTop;
+      const top = scroller.scrollTop;
       order = draw(document, views, grid, actions);
       const found = place.feature === undefined ? -1 : order.indexOf(place.feature);
       moveTo(found < 0 ? place.row : found, place.stop);
@@ -77,7 +76,7 @@ export function createFeatureList(actions: RowActions): FeatureList {
       header.hidden = order.length === 0;
       // Moving a row in the document takes the focus from it.
       if (focused) stopsOf(place.feature)[place.stop]?.focus({ preventScroll: true });
-      grid.scrollTop = scrollTop ?? top;
+      scroller.scrollTop = scrollTop ?? top;
       scrollTop = undefined;
     },
   };

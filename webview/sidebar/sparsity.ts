@@ -13,13 +13,13 @@ export interface SparsityPanel {
 
 export function createSparsityPanel(setK: (k: number) => Promise<unknown>): SparsityPanel {
   const wanted = new Latest(setK);
-  const chart = createLineChart('Explained variance by k', formatFraction);
+  const chart = createLineChart('EV by k', formatFraction);
   let evByK: ArrayLike<number> = [];
   const slider = createSlider({
     id: 'k',
-    label: 'Features per token (k)',
+    label: 'Sparsity (k)',
     explanation:
-      'Only the k strongest features of each token are kept. Moving k re-ranks stored activations: the model does not run again.',
+      'Features kept per token: the k strongest. Moving k re-ranks stored activations: the model does not run again.',
     onInput: k => {
       wanted.push(k);
       chart.update(evByK, k);
