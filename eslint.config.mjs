@@ -13,7 +13,17 @@ const layers = {
   saes: ['common', 'contracts', 'onnx', 'weights'],
   training: ['common', 'contracts', 'onnx', 'weights', 'models', 'saes'],
   engine: ['common', 'contracts', 'messages', 'onnx', 'weights', 'models', 'saes', 'training'],
-  cli: ['common', 'contracts', 'messages', 'onnx', 'weights', 'models', 'saes', 'training', 'engine'],
+  cli: [
+    'common',
+    'contracts',
+    'messages',
+    'onnx',
+    'weights',
+    'models',
+    'saes',
+    'training',
+    'engine',
+  ],
   editor: ['common', 'contracts', 'messages', 'analysis'],
 };
 
@@ -53,6 +63,8 @@ export default tseslint.config(
           './tsconfig.pure.json',
           './tsconfig.editor.json',
           './tsconfig.webview.json',
+          './test/webview/tsconfig.json',
+          './test/editor/tsconfig.json',
         ],
         tsconfigRootDir: import.meta.dirname,
       },
