@@ -1,6 +1,6 @@
 import { Failure } from '../common/failure.ts';
 import type { Hook } from '../contracts/hooks.ts';
-import { residualPoint } from '../models/hooks.ts';
+import { isResidual, residualPoint } from '../models/hooks.ts';
 import { buildLlama, feeds, fetches, layersOf } from '../models/llama.ts';
 import type { GraphRequest, ModelConfig } from '../models/model.ts';
 import { rotaryTables, type RotaryTables } from '../models/rotary.ts';
@@ -67,7 +67,9 @@ export class ModelSegment {
     ];
     const outputs = await this.session.run(this.feeds(input), names);
     const hooks = new Map(this.request.hooks.map(hook => [hook, float32Values(outputs[hook])]));
-    const [end] = [...this.request.hooks].sort((a, b) => residualPoint(b) - residualPoint(a));
+    const [end] = this.request.hooks
+      .filter(isResidual)
+      .sort((a, b) => residualPoint(b) - residualPoint(a));
     const residual = end === undefined ? undefined : hooks.get(end);
     if (!residual) throw new Failure('internal', 'A segment of the model has no output.');
     return {
