@@ -1,11 +1,11 @@
 // Packages VSIX files into out/: `npm run package [-- TARGET...|all]`; without a target, for this machine.
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from './commands.ts';
 import {
   hostTarget,
   isTarget,
-  onnxruntimeFiles,
+  writeIgnoreFile,
   root,
   targets,
   vsixPath,
@@ -13,7 +13,6 @@ import {
 } from './targets.ts';
 
 const wanted = chosenTargets(process.argv.slice(2));
-mkdirSync(join(root, 'out'), { recursive: true });
 for (const target of wanted) await packageVsix(target);
 for (const target of wanted) console.log(`${vsixPath(target)}  ${megabytes(vsixPath(target))}`);
 
@@ -27,10 +26,15 @@ function chosenTargets(names: readonly string[]): readonly Target[] {
 }
 
 async function packageVsix(target: Target): Promise<void> {
-  const ignoreFile = join(root, 'out', `vscodeignore.${target}`);
-  writeFileSync(ignoreFile, allowList(target));
   const vsce = join(root, 'node_modules/@vscode/vsce/vsce');
-  const options = ['--target', target, '--ignoreFile', ignoreFile, '--out', vsixPath(target)];
+  const options = [
+    '--target',
+    target,
+    '--ignoreFile',
+    writeIgnoreFile(target),
+    '--out',
+    vsixPath(target),
+  ];
   await run(
     process.execPath,
     [vsce, 'package', ...options, '--allow-missing-repository', '--no-rewrite-relative-links'],
@@ -39,13 +43,6 @@ async function packageVsix(target: Target): Promise<void> {
       stdio: ['ignore', 'ignore', 'inherit'],
     },
   );
-}
-
-function allowList(target: Target): string {
-  const files = onnxruntimeFiles[target].map(
-    file => `!node_modules/onnxruntime-node/bin/napi-v6/${file}`,
-  );
-  return [readFileSync(join(root, '.vscodeignore'), 'utf8').trimEnd(), ...files, ''].join('\n');
 }
 
 function megabytes(path: string): string {

@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** The repository's root folder. */
@@ -27,6 +28,18 @@ export function hostTarget(): Target | undefined {
 
 export function isTarget(name: string): name is Target {
   return Object.hasOwn(onnxruntimeFiles, name);
+}
+
+/** Writes the target's allow-list for vsce (.vscodeignore and its onnxruntime binaries), and says where. */
+export function writeIgnoreFile(target: Target): string {
+  const common = readFileSync(join(root, '.vscodeignore'), 'utf8').trimEnd();
+  const binaries = onnxruntimeFiles[target].map(
+    file => `!node_modules/onnxruntime-node/bin/napi-v6/${file}`,
+  );
+  const file = join(root, 'out', `vscodeignore.${target}`);
+  mkdirSync(join(root, 'out'), { recursive: true });
+  writeFileSync(file, [common, ...binaries, ''].join('\n'));
+  return file;
 }
 
 /** Where `npm run package` puts a target's VSIX. */

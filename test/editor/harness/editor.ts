@@ -15,7 +15,7 @@ import {
 import { hostTarget, root, vsixPath } from '../../../scripts/targets.ts';
 import { embeddedSae } from '../../../src/common/embedded.ts';
 import { launch, screenshotFolder } from '../../webview/browser.ts';
-import { writeRandomSae } from './randomSae.ts';
+import { writeRandomSae } from '../../fixtures/randomSae.ts';
 
 /** VS Code with the packaged Loupe installed, open in one page on a copy of the samples. */
 export interface Editor {
