@@ -73,7 +73,6 @@ export function createHeader(actions: HeaderActions): Header {
       pin.title = pinned
         ? 'The open document is tinted by this feature'
         : 'Tint the open document by this feature';
-      pin.setAttribute('aria-pressed', pinned.toString());
       label.replaceChildren(...tokenText(card.label === '' ? 'No label' : card.label));
       label.classList.toggle('dim', card.label === '');
       setText(facts, factsOf(state));

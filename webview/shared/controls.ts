@@ -53,7 +53,8 @@ export function searchField(
 ): Control<string> {
   const field = document.createElement('vscode-text-field') as ToolkitField;
   field.setAttribute('placeholder', placeholder);
-  field.setAttribute('aria-label', label);
+  // The toolkit takes the field's name from its text and from nowhere else.
+  field.append(element('span', { class: 'unseen' }, label));
   field.setAttribute('spellcheck', 'false');
   field.addEventListener('input', () => onInput(field.value));
   return {
