@@ -17,7 +17,7 @@ export interface EvaluateRequest {
   /** The sparsities to evaluate, each at most the SAE's maxK. */
   readonly ks: readonly number[];
   readonly signal?: AbortSignal;
-  report?(windowsDone: number, windows: number): void;
+  readonly report?: (windowsDone: number, windows: number) => void;
 }
 
 /**

@@ -1,0 +1,33 @@
+import { Failure } from '../common/failure.ts';
+import type { Tokenizer } from '../models/model.ts';
+import type { Dictionary } from '../saes/dictionary.ts';
+import { packTokens, readCorpus } from '../training/corpus.ts';
+
+const defaultWindowLength = 256;
+
+/** The length of the windows that the SAE was trained on (SAELens' `context_size`), within the model's context. */
+export function windowLengthOf({ provenance }: Dictionary, contextLength: number): number {
+  const trained = provenance['context_size'];
+  const usable = typeof trained === 'number' && Number.isInteger(trained) && trained >= 3;
+  return Math.min(usable ? trained : defaultWindowLength, contextLength);
+}
+
+/** The first tokens of the text at `paths`, packed into whole windows; a text shorter than a window is cut into smaller ones. */
+export async function corpusTokens(
+  paths: readonly string[],
+  tokenizer: Tokenizer,
+  options: { windowLength: number; limit: number; signal: AbortSignal },
+): Promise<{ tokenIds: Uint32Array; windowLength: number }> {
+  const { limit, signal } = options;
+  let { windowLength } = options;
+  for (;;) {
+    try {
+      const documents = readCorpus(paths, signal);
+      const tokenIds = await packTokens(documents, tokenizer, { windowLength, limit, signal });
+      return { tokenIds, windowLength };
+    } catch (error) {
+      if (!Failure.is(error, 'empty') || windowLength < 8) throw error;
+      windowLength = Math.floor(windowLength / 2);
+    }
+  }
+}
