@@ -5,10 +5,11 @@ import { analyzeCommand } from './analyze.ts';
 import { usage } from './arguments.ts';
 import type { Command } from './command.ts';
 import { commandHelp, help } from './help.ts';
+import { trainCommand } from './train.ts';
 import { writeJson } from './writeJson.ts';
 
 /** Every command, in the order of the help. */
-const commands: readonly Command[] = [analyzeCommand];
+const commands: readonly Command[] = [analyzeCommand, trainCommand];
 
 const exitCodes = { success: 0, failure: 1, usage: 2, interrupted: 130 };
 

@@ -15,6 +15,8 @@ export interface ActivationSource {
   readonly windowLength: number;
   /** How many windows there are. */
   readonly windows: number;
+  /** Looks again how many windows there are, where the source can grow while it is read. */
+  refresh?(): Promise<void>;
   /** Windows [first, first + count), in order. */
   read(first: number, count: number, signal?: AbortSignal): Promise<readonly ActivationWindow[]>;
 }

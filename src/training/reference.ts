@@ -83,18 +83,17 @@ export function referenceLoss(
   residual?: Float64Array,
 ): ReferenceResult & { readonly residual: Float64Array } {
   const gradients = zerosLike(p);
-  const main = encodeReference(p, batch, o.width, o.k);
   const left = new Float64Array(batch.batch * o.width);
-  const fit = reconstruct(
-    p,
-    batch,
-    batch.target,
-    main,
-    o,
-    { ...o.budgets, scale: 1, bias: true },
-    gradients,
-    left,
-  );
+  const common = { p, batch, width: o.width, gradients };
+  const fit = reconstruct({
+    ...common,
+    ...o.budgets,
+    target: batch.target,
+    encoding: encodeReference(p, batch, o.width, o.k),
+    scale: 1,
+    bias: true,
+    residual: left,
+  });
   const used = residual ?? left;
   const result = {
     loss: fit.loss,
@@ -105,70 +104,71 @@ export function referenceLoss(
   };
   if (o.auxiliary.k === 0 || o.auxiliary.dead.length === 0) return result;
   const dead = encodeReference(p, batch, o.width, o.auxiliary.k, o.auxiliary.dead);
-  const plain = {
+  const auxiliary = reconstruct({
+    ...common,
+    target: used,
+    encoding: dead,
     ends: Uint32Array.of(dead.k),
     weights: Float32Array.of(1),
     scale: o.auxiliary.coefficient,
     bias: false,
-  };
-  const auxiliary = reconstruct(p, batch, used, dead, o, plain, gradients);
+    residual: undefined,
+  });
   return { ...result, auxiliary: auxiliary.last };
 }
 
+interface Reconstruction extends Budgets {
+  readonly p: ReferenceParameters;
+  readonly batch: ReferenceBatch;
+  readonly width: number; // D
+  readonly target: Float64Array; // (B, D)
+  readonly encoding: ReferenceEncoding;
+  /** What the loss counts in the gradients. */
+  readonly scale: number;
+  /** Whether the decoder bias is part of it. */
+  readonly bias: boolean;
+  readonly gradients: ReferenceParameters;
+  /** Where target - xhat_K goes, (B, D). */
+  readonly residual: Float64Array | undefined;
+}
+
 /** One reconstruction's loss; adds scale times its gradients. */
-function reconstruct(
-  p: ReferenceParameters,
-  batch: ReferenceBatch,
-  target: Float64Array,
-  encoding: ReferenceEncoding,
-  o: ReferenceObjective,
-  how: Budgets & { readonly scale: number; readonly bias: boolean },
-  gradients: ReferenceParameters,
-  residual?: Float64Array,
-): { loss: number; last: number } {
-  const { width: d } = o;
+function reconstruct(r: Reconstruction): { loss: number; last: number } {
+  const { p, encoding, target, width: d } = r;
   const { k } = encoding;
-  const samples = batch.batch;
+  const samples = r.batch.batch;
   let loss = 0;
   let last = 0;
   for (let b = 0; b < samples; b++) {
     // error[j] = xhat_j - y after the first j + 1 activations; slope[j] = d loss / d xhat contributed by prefix j.
     const error = new Float64Array(d);
     for (let t = 0; t < d; t++)
-      error[t] = (how.bias ? (p.decoderBias?.[t] ?? 0) : 0) - at(target, b * d + t);
+      error[t] = (r.bias ? (p.decoderBias?.[t] ?? 0) : 0) - at(target, b * d + t);
     const slopes: Float64Array[] = [];
     for (let j = 0, m = 0; j < k; j++) {
       const f = encoding.indices[b * k + j] ?? 0;
       for (let t = 0; t < d; t++)
         error[t] = at(error, t) + at(encoding.values, b * k + j) * at(p.decoder, f * d + t);
-      const counts = how.ends[m] === j + 1;
-      const weight = counts ? (how.weights[m] ?? 0) : 0;
+      const counts = r.ends[m] === j + 1;
+      const weight = counts ? (r.weights[m] ?? 0) : 0;
       if (counts) m++;
       const square = error.reduce((sum, e) => sum + e * e, 0);
       loss += (weight * square) / samples;
       if (j === k - 1) last += square / samples;
-      slopes.push(error.map(e => (2 * how.scale * weight * e) / samples));
+      slopes.push(error.map(e => (2 * r.scale * weight * e) / samples));
     }
-    residual?.set(
+    r.residual?.set(
       error.map(e => -e),
       b * d,
     );
-    addGradients(p, batch, encoding, b, d, slopes, how.bias, gradients);
+    addGradients(r, b, slopes);
   }
   return { loss, last };
 }
 
 /** Activation j is part of every prefix from j on, so its slope is the sum of theirs. */
-function addGradients(
-  p: ReferenceParameters,
-  batch: ReferenceBatch,
-  encoding: ReferenceEncoding,
-  b: number,
-  d: number,
-  slopes: readonly Float64Array[],
-  bias: boolean,
-  gradients: ReferenceParameters,
-): void {
+function addGradients(r: Reconstruction, b: number, slopes: readonly Float64Array[]): void {
+  const { p, batch, encoding, gradients, width: d } = r;
   const { k } = encoding;
   const sum = new Float64Array(d);
   for (let j = k - 1; j >= 0; j--) {
@@ -186,7 +186,7 @@ function addGradients(
       increase(gradients.encoder, f * d + t, slope * at(batch.input, b * d + t));
   }
   const { decoderBias } = gradients;
-  if (bias && decoderBias) sum.forEach((g, t) => increase(decoderBias, t, g));
+  if (r.bias && decoderBias) sum.forEach((g, t) => increase(decoderBias, t, g));
 }
 
 export interface ReferenceAdam {

@@ -1,0 +1,89 @@
+import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import * as xz from 'xz-decompress';
+import { Failure } from '../common/failure.ts';
+
+// Node shows a CommonJS package's exports under `default`, a bundle shows them by their names.
+const { XzReadableStream } = 'default' in xz ? (xz.default as typeof xz) : xz;
+
+/** Longest plain text file, bytes: longer ones are for JSONL, which is read line by line. */
+export const longestFile = 2 ** 28;
+/** Bytes in which a zero tells that a file is not text. */
+const sniffedBytes = 8192;
+
+/** Compressed files are taken to hold text; of others, the first bytes tell. */
+export async function looksLikeText(path: string): Promise<boolean> {
+  if (compression(path)) return /\.(jsonl|txt|md)\.(gz|xz)$/.test(path);
+  const file = await open(path);
+  try {
+    const { buffer, bytesRead } = await file.read(new Uint8Array(sniffedBytes), 0, sniffedBytes, 0);
+    return bytesRead > 0 && !buffer.subarray(0, bytesRead).includes(0);
+  } finally {
+    await file.close();
+  }
+}
+
+/** The bytes of a compressed file. */
+export async function unpack(path: string): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  try {
+    for await (const part of byteStream(path) as AsyncIterable<Uint8Array>) {
+      length += part.length;
+      if (length > longestFile) throw tooLong(path);
+      parts.push(part);
+    }
+  } catch (error) {
+    throw error instanceof Failure ? error : unreadable(path, error);
+  }
+  return Buffer.concat(parts);
+}
+
+/** The bytes of a file, unpacked. */
+export function byteStream(path: string): Readable {
+  const file = createReadStream(path);
+  switch (compression(path)) {
+    case 'gz': {
+      const unzipped = createGunzip();
+      file.on('error', error => unzipped.destroy(error));
+      return file.pipe(unzipped);
+    }
+    case 'xz':
+      return Readable.fromWeb(new XzReadableStream(Readable.toWeb(file) as never));
+    case undefined:
+      return file;
+  }
+}
+
+/** How a file is packed, by its name. */
+export function compression(path: string): 'gz' | 'xz' | undefined {
+  if (path.endsWith('.gz')) return 'gz';
+  return path.endsWith('.xz') ? 'xz' : undefined;
+}
+
+/** UTF-8 text, or a failure. */
+export function decode(bytes: Uint8Array, path: string): string {
+  try {
+    if (bytes.subarray(0, sniffedBytes).includes(0)) throw new TypeError('it contains zero bytes');
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new Failure('bad-file', `${path} is not UTF-8 text.`, {
+      action: 'Leave it out, or convert it to UTF-8.',
+      cause,
+    });
+  }
+}
+
+export function tooLong(path: string): Failure {
+  return new Failure('too-large', `${path} holds more than ${longestFile / 2 ** 20} MiB of text.`, {
+    action: 'Split it, or give it as JSONL with one document a line.',
+  });
+}
+
+export function unreadable(path: string, cause: unknown): Failure {
+  const failure = Failure.from(cause);
+  if (failure.code === 'not-found') return failure;
+  return new Failure('bad-file', `${path} could not be unpacked: ${failure.message}`, { cause });
+}

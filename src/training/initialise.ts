@@ -1,0 +1,32 @@
+import { randomStream, streams } from './seeds.ts';
+import type { TokenStatistics } from './tokenStatistics.ts';
+import type { TrainingKernel } from './trainingKernel.ts';
+
+/**
+ * Initial weights: decoder rows of random direction and length 1, the encoder their transpose (Gao et al., arXiv
+ * 2406.04093), the decoder bias the mean of x, and the encoder bias -W_enc b_dec, so that it starts as an encoder of
+ * x - b_dec.
+ */
+export function initialise(
+  kernel: TrainingKernel,
+  seed: number,
+  statistics: TokenStatistics,
+): void {
+  const { features, width } = kernel.shape;
+  const random = randomStream(seed, streams.weights);
+  const mean = statistics.mean.map(m => m * statistics.scale);
+  kernel.decoderBias?.value.set(mean);
+  const row = new Float64Array(width);
+  for (let f = 0; f < features; f++) {
+    for (let i = 0; i < width; i++) row[i] = random.normal();
+    const length = Math.hypot(...row);
+    let projection = 0;
+    for (let i = 0; i < width; i++) {
+      const w = (row[i] ?? 0) / length;
+      kernel.encoder.value[f * kernel.stride + i] = w;
+      kernel.decoder.value[f * kernel.stride + i] = w;
+      projection += w * (mean[i] ?? 0);
+    }
+    kernel.encoderBias.value[f] = -projection;
+  }
+}

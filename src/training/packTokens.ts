@@ -1,0 +1,80 @@
+import { setImmediate } from 'node:timers/promises';
+import { Failure } from '../common/failure.ts';
+import type { Tokenizer } from '../models/model.ts';
+import type { CorpusDocument } from './corpus.ts';
+
+export interface PackOptions {
+  readonly windowLength: number; // T
+  /** Most tokens to take. */
+  readonly limit: number;
+  readonly signal?: AbortSignal;
+  report?(tokens: number): void;
+}
+
+/** Longest piece of a document that is tokenised at once, UTF-16 units: cancelling is seen between pieces. */
+const pieceLength = 2 ** 20;
+
+/**
+ * The tokens of documents one after the other, a separator after each, cut into whole windows: what does not fill
+ * the last window is dropped.
+ */
+export async function packTokens(
+  documents: AsyncIterable<CorpusDocument>,
+  tokenizer: Tokenizer,
+  options: PackOptions,
+): Promise<Uint32Array> {
+  const { windowLength, signal } = options;
+  const limit = Math.floor(options.limit / windowLength) * windowLength;
+  let tokens = new Uint32Array(Math.min(limit, 2 ** 20));
+  let count = 0;
+  const push = (ids: Uint32Array): void => {
+    const taken = ids.subarray(0, limit - count);
+    if (count + taken.length > tokens.length) {
+      const larger = new Uint32Array(
+        Math.min(limit, Math.max(2 * tokens.length, count + taken.length)),
+      );
+      larger.set(tokens.subarray(0, count));
+      tokens = larger;
+    }
+    tokens.set(taken, count);
+    count += taken.length;
+  };
+  for await (const { text } of documents) {
+    for (const piece of pieces(text)) {
+      signal?.throwIfAborted();
+      push(tokenizer.encode(piece).ids);
+      options.report?.(count);
+      if (count >= limit) break;
+      await setImmediate();
+    }
+    push(Uint32Array.of(tokenizer.separator));
+    if (count >= limit) break;
+  }
+  const whole = Math.floor(count / windowLength) * windowLength;
+  if (whole === 0) {
+    throw new Failure(
+      'empty',
+      `The text gives ${count} tokens; one window takes ${windowLength}.`,
+      { action: 'Give more text, or more tokens to take (--tokens).' },
+    );
+  }
+  return tokens.slice(0, whole);
+}
+
+/** A long text in pieces that end at line breaks where there are any. */
+function* pieces(text: string): Generator<string> {
+  for (let start = 0; start < text.length;) {
+    let end = Math.min(text.length, start + pieceLength);
+    if (end < text.length) {
+      const line = text.lastIndexOf('\n', end - 1);
+      if (line > start) end = line + 1;
+      else if (isHighSurrogate(text.charCodeAt(end - 1))) end--;
+    }
+    yield text.slice(start, end);
+    start = end;
+  }
+}
+
+function isHighSurrogate(unit: number): boolean {
+  return unit >= 0xd800 && unit < 0xdc00;
+}

@@ -1,0 +1,356 @@
+import { Failure } from '../common/failure.ts';
+import type { Dictionary } from '../saes/dictionary.ts';
+import { excludedTokens } from '../saes/tokenPolicy.ts';
+import type { ActivationSource } from './activations.ts';
+import {
+  findCheckpoint,
+  restoreKernel,
+  writeCheckpoint,
+  type CheckpointWriter,
+  type TrainingState,
+} from './checkpoint.ts';
+import type { Encoder, OpenEncoder } from './encoder.ts';
+import { measureHeldOut, type HeldOutResult } from './heldOut.ts';
+import { initialise } from './initialise.ts';
+import { budgetsOf } from './objective.ts';
+import { learningRate } from './schedule.ts';
+import { randomStream, streams } from './seeds.ts';
+import type { TrainingSettings } from './settings.ts';
+import { firstRow, ShuffledRows } from './shuffledRows.ts';
+import { measureTokens } from './tokenStatistics.ts';
+import { TrainingKernel } from './trainingKernel.ts';
+
+/** What a trainer is made of. */
+export interface TrainerParts {
+  readonly settings: TrainingSettings;
+  readonly source: ActivationSource;
+  /** Where checkpoints are kept. */
+  readonly folder: string;
+  /** The compiled src/kernel. */
+  readonly wasm: Uint8Array;
+  readonly openEncoder: OpenEncoder;
+  readonly writeCheckpoint?: CheckpointWriter;
+  readonly signal?: AbortSignal;
+}
+
+/** How a training stands. */
+export interface TrainingProgress {
+  readonly step: number;
+  readonly steps: number;
+  readonly tokens: number;
+  readonly loss: number;
+  /** Of the batch's own tokens, with the variance of the statistics' sample. */
+  readonly ev: number;
+  readonly dead: number;
+  readonly learningRate: number;
+  readonly tokensPerSecond: number;
+}
+
+export interface RunOptions {
+  readonly signal?: AbortSignal;
+  /** Called after every step. */
+  report?(progress: TrainingProgress): void;
+  /** Called with each measurement on held-out windows. */
+  reportHeldOut?(result: HeldOutResult, step: number): void;
+  /** Seconds between checkpoints. */
+  readonly checkpointSeconds?: number;
+  /** Steps between points of the loss curve. */
+  readonly curveSteps?: number;
+  /** Steps between measurements on held-out windows; 0: only when asked. */
+  readonly heldOutSteps?: number;
+}
+
+/** Windows that the statistics are measured on, at most. */
+const statisticsWindows = 64;
+
+/** Trains one SAE; can be stopped after any step and taken up again with the same result. */
+export class Trainer {
+  readonly settings: TrainingSettings;
+  readonly kernel: TrainingKernel;
+  private readonly parts: TrainerParts;
+  private readonly encoder: Encoder;
+  private readonly rows: ShuffledRows;
+  private state: TrainingState;
+  private resumePause: (() => void) | undefined;
+  private paused: Promise<void> | undefined;
+
+  private constructor(
+    parts: TrainerParts,
+    state: TrainingState,
+    kernel: TrainingKernel,
+    encoder: Encoder,
+  ) {
+    this.parts = parts;
+    this.settings = state.settings;
+    this.state = state;
+    this.kernel = kernel;
+    this.encoder = encoder;
+    this.rows = new ShuffledRows(
+      parts.source,
+      {
+        seed: state.settings.seed,
+        batch: state.settings.batch,
+        roundWindows: roundWindows(state.settings, parts.source),
+        heldOut: new Set(state.heldOut),
+        policy: state.statistics.policy,
+        scale: state.statistics.scale,
+      },
+      state.position,
+    );
+  }
+
+  /** Starts a training, or takes up the one whose checkpoint lies in the folder. */
+  static async open(parts: TrainerParts): Promise<Trainer> {
+    const { settings } = parts;
+    const found = await findCheckpoint(parts.folder);
+    if (found) refuseOtherSettings(found.state.settings, settings, parts.folder);
+    const state = found?.state ?? (await firstState(parts));
+    const kernel = await TrainingKernel.open(parts.wasm, {
+      features: settings.features,
+      width: parts.source.width,
+      k: settings.k,
+      batch: settings.batch,
+      budgets: budgetsOf(settings.objective, settings.k, settings.budgets),
+      auxiliaryK: settings.auxiliaryK,
+      decoderBias: true,
+      separateTarget: false,
+      unitDecoder: settings.unitDecoder,
+      threads: settings.threads,
+    });
+    try {
+      if (found) await restoreKernel(found.file, kernel);
+      else initialise(kernel, settings.seed, state.statistics);
+      return new Trainer(parts, state, kernel, await parts.openEncoder(kernel));
+    } catch (error) {
+      await kernel.dispose();
+      throw error;
+    }
+  }
+
+  get step(): number {
+    return this.state.step;
+  }
+
+  get steps(): number {
+    return Math.max(1, Math.floor(this.settings.tokens / this.settings.batch));
+  }
+
+  get snapshot(): TrainingState {
+    return { ...this.state, position: this.rows.position };
+  }
+
+  /** Holds the training after the current step, until `resume`. */
+  pause(): void {
+    this.paused ??= new Promise(resolve => {
+      this.resumePause = resolve;
+    });
+  }
+
+  resume(): void {
+    this.resumePause?.();
+    this.paused = undefined;
+  }
+
+  /** Trains to the end. Stopped by the signal, it saves a checkpoint and fails with `cancelled`. */
+  async run(options: RunOptions = {}): Promise<void> {
+    const { signal, checkpointSeconds = 300, curveSteps = 50, heldOutSteps = 0 } = options;
+    let saved = Date.now();
+    const speed = new Speed();
+    while (this.step < this.steps) {
+      if (signal?.aborted) {
+        await this.save();
+        throw new Failure(
+          'cancelled',
+          `Training was stopped after step ${this.step} of ${this.steps}.`,
+          {
+            action: 'Run the same command again to go on from there.',
+          },
+        );
+      }
+      const began = performance.now();
+      const progress = await this.takeStep(signal);
+      this.state = {
+        ...this.state,
+        seconds: this.state.seconds + (performance.now() - began) / 1000,
+      };
+      const tokensPerSecond = speed.after(this.settings.batch);
+      if (this.step % curveSteps === 0) this.addToCurve(progress);
+      options.report?.({ ...progress, tokensPerSecond });
+      if (heldOutSteps > 0 && this.step % heldOutSteps === 0) {
+        options.reportHeldOut?.(await this.measureHeldOut(), this.step);
+      }
+      if (Date.now() - saved > 1000 * checkpointSeconds) {
+        await this.save();
+        saved = Date.now();
+      }
+      await this.paused;
+    }
+    await this.save();
+  }
+
+  async save(): Promise<void> {
+    await writeCheckpoint(
+      this.parts.folder,
+      this.kernel,
+      this.snapshot,
+      this.parts.writeCheckpoint,
+    );
+  }
+
+  /** Explained variance on the windows that are never trained on, at powers of two up to K. */
+  async measureHeldOut(): Promise<HeldOutResult> {
+    const { width } = this.parts.source;
+    const { policy, scale } = this.state.statistics;
+    const chosen: number[] = [];
+    for (const index of this.state.heldOut) {
+      for (const { activations: x } of await this.parts.source.read(index, 1)) {
+        excludedTokens(x, width, true, policy).forEach((excluded, t) => {
+          if (excluded === 1) return;
+          for (let i = 0; i < this.kernel.stride; i++)
+            chosen.push(i < width ? scale * (x[t * width + i] ?? NaN) : 0);
+        });
+      }
+    }
+    const ks = new Set([1, 2, 4, 8, 16, 32, 64, 128].filter(k => k < this.settings.k)).add(
+      this.settings.k,
+    );
+    return measureHeldOut(this.kernel, this.encoder, Float32Array.from(chosen), [...ks]);
+  }
+
+  /** The SAE as it stands, in the scale of the model's own activations. */
+  dictionary(description: Pick<Dictionary, 'name' | 'model' | 'provenance'>): Dictionary {
+    const { kernel, settings } = this;
+    const { scale, policy } = this.state.statistics;
+    const { width } = this.parts.source;
+    const matrix = (rows: Float32Array, factor: number): Float32Array => {
+      const values = new Float32Array(settings.features * width);
+      for (let p = 0; p < values.length; p++) {
+        values[p] = factor * (rows[Math.floor(p / width) * kernel.stride + (p % width)] ?? NaN);
+      }
+      return values;
+    };
+    return {
+      ...description,
+      hook: settings.hook,
+      width: settings.features,
+      inputWidth: width,
+      encoder: matrix(kernel.encoder.value, scale),
+      encoderBias: Float32Array.from(kernel.encoderBias.value),
+      decoder: matrix(kernel.decoder.value, 1 / scale),
+      decoderBias:
+        kernel.decoderBias &&
+        Float32Array.from(kernel.decoderBias.value.subarray(0, width), b => b / scale),
+      subtractDecoderBias: false,
+      rule: { kind: 'topk', maxK: settings.k },
+      tokenPolicy: policy,
+    };
+  }
+
+  async dispose(): Promise<void> {
+    await this.encoder.dispose();
+    await this.kernel.dispose();
+  }
+
+  private async takeStep(signal?: AbortSignal): Promise<Omit<TrainingProgress, 'tokensPerSecond'>> {
+    const { kernel, settings } = this;
+    await this.rows.next(kernel.input, kernel.stride, signal);
+    await this.encoder.encode();
+    const dead = this.deadFeatures();
+    const auxiliarySlots =
+      dead.length > 0 && settings.auxiliaryK > 0 ? await this.encoder.encodeDead(dead) : 0;
+    const step = this.step + 1;
+    const rate = learningRate(
+      {
+        peak: settings.learningRate,
+        minimum: settings.minimumLearningRate,
+        warmup: settings.warmup,
+        steps: this.steps,
+      },
+      step,
+    );
+    const losses = kernel.step({ ...settings, step, learningRate: rate, auxiliarySlots });
+    if (!Number.isFinite(losses.loss)) {
+      throw new Failure('internal', `The loss is no longer a number at step ${step}.`, {
+        action: 'Start again in another folder with a smaller learning rate (--lr).',
+      });
+    }
+    this.state = { ...this.state, step };
+    const { variance, scale } = this.state.statistics;
+    return {
+      step,
+      steps: this.steps,
+      tokens: step * settings.batch,
+      loss: losses.loss,
+      ev: 1 - losses.squaredError / (variance * scale * scale),
+      dead: dead.length / settings.features,
+      learningRate: rate,
+    };
+  }
+
+  private deadFeatures(): Uint32Array {
+    const dead: number[] = [];
+    this.kernel.sinceFired.forEach((tokens, f) => {
+      if (tokens >= this.settings.deadTokens) dead.push(f);
+    });
+    return Uint32Array.from(dead);
+  }
+
+  private addToCurve({ step, loss, ev, dead }: Omit<TrainingProgress, 'tokensPerSecond'>): void {
+    this.state = { ...this.state, curve: [...this.state.curve, { step, loss, ev, dead }] };
+  }
+}
+
+/** Tokens per second over the last steps. */
+class Speed {
+  private last = performance.now();
+  private seconds: number[] = [];
+
+  after(tokens: number): number {
+    const now = performance.now();
+    this.seconds = [...this.seconds.slice(-49), (now - this.last) / 1000];
+    this.last = now;
+    return (tokens * this.seconds.length) / this.seconds.reduce((sum, s) => sum + s, 0);
+  }
+}
+
+async function firstState(parts: TrainerParts): Promise<TrainingState> {
+  const { settings, source, signal } = parts;
+  await source.refresh?.();
+  const order = Uint32Array.from({ length: source.windows }, (_, i) => i);
+  randomStream(settings.seed, streams.heldOut).shuffle(order);
+  const heldOut = Math.min(settings.heldOutWindows, Math.floor(source.windows / 10));
+  const statistics = await measureTokens(source, {
+    windows: statisticsWindows,
+    seed: settings.seed,
+    ...(signal ? { signal } : {}),
+  });
+  return {
+    settings,
+    statistics,
+    heldOut: [...order.subarray(0, heldOut)].sort((a, b) => a - b),
+    step: 0,
+    position: firstRow,
+    curve: [],
+    seconds: 0,
+  };
+}
+
+function roundWindows(settings: TrainingSettings, source: ActivationSource): number {
+  return Math.max(1, Math.floor(settings.roundBytes / (4 * source.width * source.windowLength)));
+}
+
+function refuseOtherSettings(
+  saved: TrainingSettings,
+  asked: TrainingSettings,
+  folder: string,
+): void {
+  for (const key of Object.keys(asked) as (keyof TrainingSettings)[]) {
+    const [before, now] = [saved[key], asked[key]].map(value => JSON.stringify(value ?? 'none'));
+    if (before === now) continue;
+    throw new Failure(
+      'mismatch',
+      `The training in ${folder} was begun with ${key} = ${String(before)}, not ${String(now)}.`,
+      { action: 'Give the same options to resume it, or train into another folder.' },
+    );
+  }
+}
