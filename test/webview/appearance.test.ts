@@ -11,9 +11,10 @@ import type {
 } from '../../src/contracts/panels.ts';
 import type { Handlers } from '../../src/messages/calls.ts';
 import { axeSource, bundle, launch, screenshotFolder, type Bundle } from './browser.ts';
+import { eventually } from './fakeHosts.ts';
 import { openPanel, type PanelPage } from './panelPage.ts';
 import { featureStates, sidebarStates } from './states.ts';
-import { themeNames } from './themes.ts';
+import { themeNames, variablesOf, type ThemeName } from './themes.ts';
 
 let browser: Browser;
 let sidebar: Bundle;
@@ -58,6 +59,55 @@ describe('the side bar in every theme and state', () => {
     });
   }
 });
+
+describe('a theme switch while the page is open', () => {
+  it('recolours curve, slider and controls without a new message', async () => {
+    const handlers = { ready: () => sidebarStates['analyzed'] } as unknown as Handlers<SidebarHost>;
+    const panel = await openPanel<SidebarHost, SidebarView>(browser, sidebar, handlers);
+    await panel.page.locator('.row').first().waitFor();
+    for (const theme of themeNames) {
+      await panel.setTheme(theme);
+      // The toolkit hears of it through an observer of the body.
+      await eventually(async () => assert.deepEqual(await colours(panel.page), wanted(theme)));
+    }
+    await panel.close();
+  });
+});
+
+/** The colours that a theme's variables must lead to. */
+function wanted(theme: ThemeName): Record<string, string> {
+  const of = (name: string): string => rgb(variablesOf[theme][name] ?? '');
+  return {
+    page: of('sideBar-background'),
+    curve: of('charts-blue'),
+    field: of('input-background'),
+    number: of('input-background'),
+    label: of('foreground'),
+  };
+}
+
+function rgb(hex: string): string {
+  const [red, green, blue] = [1, 3, 5].map(at => parseInt(hex.slice(at, at + 2), 16));
+  return `rgb(${red}, ${green}, ${blue})`;
+}
+
+function colours(page: Page): Promise<Record<string, string>> {
+  return page.evaluate(() => {
+    const style = (selector: string, within: ParentNode | null | undefined = document) => {
+      const found = within?.querySelector(selector);
+      if (!found) throw new Error(`no ${selector}`);
+      return getComputedStyle(found);
+    };
+    const field = document.querySelector('vscode-text-field')?.shadowRoot;
+    return {
+      page: style('body').backgroundColor,
+      curve: style('.line').stroke,
+      field: style('.root', field).backgroundColor,
+      number: style('.numberField').backgroundColor,
+      label: style('.rowButton[aria-pressed=false] .label').color,
+    };
+  });
+}
 
 describe('the feature panel in every theme and state', () => {
   for (const [name, state] of Object.entries(featureStates)) {

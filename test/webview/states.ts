@@ -47,7 +47,7 @@ export const evByK = Float32Array.from({ length: maxK }, (_, i) => 1 - 0.7 * (i 
 export function documentState(change: Partial<DocumentState> = {}): DocumentState {
   const k = change.k ?? 32;
   return {
-    fileName: 'gettysburg.md',
+    fileName: 'speeches/civil-war/gettysburg.md',
     model: 'SmolLM2-135M-Instruct',
     sae: 'smollm2-135m-blocks.15.hook_resid_post-8192',
     hook: 'blocks.15.hook_resid_post',

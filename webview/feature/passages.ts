@@ -41,7 +41,7 @@ function exampleItem({ tokens, activations, source }: FeatureExample, max: numbe
 }
 
 /** Characters of context shown on either side of a token of the open document. */
-const context = 48;
+const context = 80;
 
 /** The open document's tokens on which the feature fires, strongest first. */
 export function hereList(here: readonly FeatureHere[], max: number): HTMLElement {

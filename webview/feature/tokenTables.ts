@@ -3,6 +3,25 @@ import type { FeatureCard } from '../../src/contracts/engine.ts';
 import { element, setVariable } from '../shared/dom.ts';
 import { tokenText } from '../shared/tokenText.ts';
 
+interface Column {
+  readonly name: string;
+  readonly meaning: string;
+}
+
+const tokenColumn: Column = { name: 'token', meaning: 'A token of the model’s vocabulary' };
+const shareColumn: Column = {
+  name: 'share',
+  meaning: 'Share of the feature’s summed activation that falls on this token',
+};
+const meanColumn: Column = {
+  name: 'mean',
+  meaning: 'Mean activation on this token where it fires',
+};
+const logitColumn: Column = {
+  name: 'logit',
+  meaning: 'The unembedding times the feature’s decoder row, the final norm’s gain folded in',
+};
+
 /** A line of a token table: the token, a bar (0 to 1) and its numbers. */
 interface TokenLine {
   readonly token: string;
@@ -18,7 +37,7 @@ export function topTokensTable({ topTokens }: FeatureCard): HTMLElement {
     bar: most > 0 ? share / most : 0,
     numbers: [formatPercent(share), formatActivation(mean)],
   }));
-  return tokenTable('Top tokens', 'heat', ['share', 'mean'], lines);
+  return tokenTable('Top tokens', 'heat', [shareColumn, meanColumn], lines);
 }
 
 /** The tokens whose logit the decoder row raises most. */
@@ -44,7 +63,7 @@ function logitTable(
     bar: scale > 0 ? Math.abs(logit) / scale : 0,
     numbers: [`${logit < 0 ? '−' : '+'}${formatActivation(Math.abs(logit))}`],
   }));
-  return tokenTable(title, kind, ['logit'], lines);
+  return tokenTable(title, kind, [logitColumn], lines);
 }
 
 /** Both tables share one scale, so that their bars can be compared. */
@@ -55,11 +74,15 @@ function scaleOf(promoted: Logits, suppressed: Logits): number {
 function tokenTable(
   title: string,
   kind: 'heat' | 'raise' | 'lower',
-  columns: readonly string[],
+  columns: readonly Column[],
   lines: readonly TokenLine[],
 ): HTMLElement {
-  const heads = ['token', ...columns].map((name, i) =>
-    element('th', { class: i === 0 ? 'wide' : 'amount', attributes: { scope: 'col' } }, name),
+  const heads = [tokenColumn, ...columns].map(({ name, meaning }, i) =>
+    element(
+      'th',
+      { class: i === 0 ? 'wide' : 'amount', title: meaning, attributes: { scope: 'col' } },
+      name,
+    ),
   );
   const rows = lines.map(({ token, bar, numbers }) => {
     const text = element('bdi', { class: 'tokenText showSpaces' }, ...tokenText(token));

@@ -25,6 +25,7 @@ export function createDocumentView(host: Caller<SidebarHost>): DocumentView {
     open: feature => send(host.call('openFeature', { feature })),
   });
   const name = element('bdi', { class: 'fileName' });
+  const folder = element('bdi', { class: 'folder' });
   const tokens = element('span', { class: 'tokenCount' });
   const source = element('p', { class: 'source' });
   const working = element('div', {
@@ -36,7 +37,7 @@ export function createDocumentView(host: Caller<SidebarHost>): DocumentView {
       'div',
       { class: 'document' },
       working,
-      element('header', {}, element('h2', {}, name, tokens), source),
+      element('header', {}, element('h2', {}, name, folder, tokens), source),
       sparsity.element,
       metrics.element,
       query.element,
@@ -45,7 +46,9 @@ export function createDocumentView(host: Caller<SidebarHost>): DocumentView {
     update: document => {
       pinned = document.pinned;
       working.hidden = !document.partial;
-      setText(name, document.fileName);
+      const path = splitPath(document.fileName);
+      setText(name, path.name);
+      setText(folder, path.folder);
       name.title = document.fileName;
       setText(tokens, document.tokens === 1 ? '1 token' : `${formatCount(document.tokens)} tokens`);
       setText(source, `${document.model} · ${document.sae} · ${document.hook}`);
@@ -56,4 +59,10 @@ export function createDocumentView(host: Caller<SidebarHost>): DocumentView {
       list.update(document);
     },
   };
+}
+
+/** The file's own name comes first: it is what a narrow view has room for. */
+function splitPath(path: string): { name: string; folder: string } {
+  const end = path.lastIndexOf('/');
+  return { name: path.slice(end + 1), folder: path.slice(0, Math.max(0, end)) };
 }
