@@ -13,7 +13,7 @@ import {
 import { createServer } from 'node:net';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { delay, endProcessGroup, run } from './commands.ts';
+import { delay, endProcessGroup, exitCode, run } from './commands.ts';
 
 /** code-server's version carries VS Code 1.139.1; its extension host needs the major version of Node beside it. */
 const codeServerVersion = '4.139.1';
@@ -164,16 +164,24 @@ export function writeSettings(
   writeFileSync(file, `${JSON.stringify(settings, undefined, 2)}\n`);
 }
 
+/** Its output goes to `logFile`: much of it is about parts that were not compiled here. */
 export async function installVsix(
   server: CodeServer,
   folders: ServerFolders,
   vsix: string,
+  logFile: string,
 ): Promise<void> {
   const args = [server.entry, ...folderArguments(folders), '--install-extension', vsix, '--force'];
-  await run(server.node, args, {
-    env: environment(folders),
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+  const log = openSync(logFile, 'a');
+  try {
+    const code = await exitCode(server.node, args, {
+      env: environment(folders),
+      stdio: ['ignore', log, log],
+    });
+    if (code !== 0) throw new Error(`${vsix} could not be installed; the reason is in ${logFile}`);
+  } finally {
+    closeSync(log);
+  }
 }
 
 function folderArguments({ userData, extensions }: ServerFolders): string[] {

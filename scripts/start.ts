@@ -95,8 +95,9 @@ async function openInBrowser(vsix: string): Promise<void> {
   step('Starting VS Code for the browser (code-server)');
   const server = await ensureCodeServer();
   const folders = serverFolders(join(cacheFolder(), 'browser'), settings);
-  await installVsix(server, folders, vsix);
-  const running = await startCodeServer(server, folders, join(cacheFolder(), 'browser/server.log'));
+  const log = join(cacheFolder(), 'browser/server.log');
+  await installVsix(server, folders, vsix, log);
+  const running = await startCodeServer(server, folders, log);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.once(signal, () => {
       void running.stop();

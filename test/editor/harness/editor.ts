@@ -92,8 +92,9 @@ async function start(
   folders: ServerFolders,
 ): Promise<{ server: RunningServer; browser: Browser; page: Page }> {
   const codeServer = await ensureCodeServer();
-  await installVsix(codeServer, folders, vsixPath(hostTarget() ?? 'linux-x64'));
-  const server = await startCodeServer(codeServer, folders, join(folder, 'server.log'));
+  const log = join(folder, 'server.log');
+  await installVsix(codeServer, folders, vsixPath(hostTarget() ?? 'linux-x64'), log);
+  const server = await startCodeServer(codeServer, folders, log);
   try {
     const browser = await launch();
     const page = await browser.newPage({ viewport: { width: 1400, height: 900 } });

@@ -22,7 +22,7 @@ export async function eventually<T>(
 
 /** Loupe's item in the status bar. */
 export function statusItem(page: Page): Locator {
-  return page.locator('.statusbar-item[id="loupe.loupe.status"]');
+  return page.locator('.statusbar-item[id$="loupe.status"]');
 }
 
 /** Waits until the extension has arrived and the model is loaded, and says what the status item shows then. */
