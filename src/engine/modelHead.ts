@@ -1,8 +1,8 @@
-import { setImmediate } from 'node:timers/promises';
 import { Failure } from '../common/failure.ts';
 import { hookAt } from '../models/hooks.ts';
 import { buildLlama, feeds, fetches } from '../models/llama.ts';
 import type { LoadedModel } from './loadModel.ts';
+import { pause } from './pause.ts';
 import {
   float32Tensor,
   float32Values,
@@ -125,9 +125,4 @@ export class ModelHead {
 function* runsOf(tokens: number): Generator<readonly [from: number, to: number]> {
   for (let from = 0; from < tokens; from += rowsPerRun)
     yield [from, Math.min(from + rowsPerRun, tokens)];
-}
-
-async function pause(signal: AbortSignal | undefined): Promise<void> {
-  await setImmediate();
-  if (signal?.aborted) throw new Failure('cancelled', 'The run was cancelled.');
 }

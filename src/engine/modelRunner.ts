@@ -1,13 +1,12 @@
-import { setImmediate } from 'node:timers/promises';
 import { Failure } from '../common/failure.ts';
 import type { LoadProgress, ModelInfo, ModelRequest } from '../contracts/engine.ts';
 import type { Hook } from '../contracts/hooks.ts';
-import { hookAt, hookNamed, residualPoint, type ResidualPoint } from '../models/hooks.ts';
+import { hookNamed } from '../models/hooks.ts';
 import type { GraphRequest, ModelConfig, Tokenizer } from '../models/model.ts';
 import { KeyValueCache } from './keyValueCache.ts';
 import { loadModel, type LoadedModel } from './loadModel.ts';
+import { ModelBody, type BodyResult } from './modelBody.ts';
 import { ModelHead, type HeadResult } from './modelHead.ts';
-import { ModelSegment } from './modelSegment.ts';
 import { Unembedding, type UnembeddedRow } from './unembedding.ts';
 
 /** What to compute for a run of tokens: whole, or after a prefix whose keys and values are kept. */
@@ -41,24 +40,18 @@ export interface RunResult extends HeadResult {
   readonly cache?: KeyValueCache;
 }
 
-/** Sessions kept; each holds a copy of its weights in the layout that the kernels like best. */
-const keptSegments = 4;
+/** Tokens per pass: longer runs go in stretches, each after the last one's keys and values, to bound their memory. */
+const stretch = 512;
 
-/**
- * A loaded model. A run is cut at the deepest hook into segments that runs of other kinds share: with hooks at one
- * place, the part before it, the part behind it and the head serve plain runs and splices alike, so that no weight is
- * held twice and a splice of the clean activation repeats the clean run bit for bit.
- */
+/** A loaded model: runs of token ids, and of the layers behind a replaced state of the residual stream. */
 export class ModelRunner {
   readonly info: ModelInfo;
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer;
   private readonly model: LoadedModel;
+  private readonly body: ModelBody;
   private readonly head: ModelHead;
-  private readonly segments = new Map<string, Promise<ModelSegment>>();
   private unembedding: Promise<Unembedding> | undefined;
-  /** Where runs were last cut: runs without hooks are cut there too, and so need no sessions of their own. */
-  private lastCut: ResidualPoint | undefined;
   /** Ends when the run before the next one does: runs block the thread, and may not lose their sessions midway. */
   private turn: Promise<unknown> = Promise.resolve();
 
@@ -67,6 +60,7 @@ export class ModelRunner {
     this.info = model.info;
     this.config = model.config;
     this.tokenizer = model.tokenizer;
+    this.body = new ModelBody(model);
     this.head = new ModelHead(model);
   }
 
@@ -78,16 +72,17 @@ export class ModelRunner {
   }
 
   async run(request: RunRequest): Promise<RunResult> {
-    const past = request.past?.length ?? 0;
-    this.refuseLength(request.tokenIds.length, past);
-    this.refuseTokens(request.tokenIds);
-    return this.inTurn({ ...request, start: undefined, input: request.tokenIds });
+    const { tokenIds, past } = request;
+    this.refuseLength(tokenIds.length, past?.length ?? 0);
+    this.refuseTokens(tokenIds);
+    return this.inTurn({ ...request, start: undefined, input: tokenIds });
   }
 
   /** Runs the rest of the model from a replaced activation; the first token of the window is position 0. */
   async splice(request: SpliceRequest): Promise<RunResult> {
-    const { hook, activations } = request;
-    const { width } = this.config;
+    const { hook, hooks = [], activations } = request;
+    const { width, layers } = this.config;
+    hookNamed(hook, layers);
     if (activations.length % width !== 0) {
       throw new Failure(
         'mismatch',
@@ -95,7 +90,6 @@ export class ModelRunner {
       );
     }
     this.refuseLength(activations.length / width, 0);
-    const hooks = request.hooks ?? [];
     return this.inTurn({ ...request, hooks, start: hook, input: activations });
   }
 
@@ -107,95 +101,50 @@ export class ModelRunner {
 
   async dispose(): Promise<void> {
     await this.turn;
-    const segments = await Promise.allSettled(this.segments.values());
-    this.segments.clear();
-    for (const segment of segments)
-      if (segment.status === 'fulfilled') await segment.value.dispose();
+    await this.body.dispose();
     await this.head.dispose();
     await (await this.unembedding)?.dispose();
   }
 
-  private inTurn(request: PassRequest): Promise<RunResult> {
-    const result = this.turn.then(() => this.through(request));
+  private inTurn(pass: Pass): Promise<RunResult> {
+    for (const hook of pass.hooks) hookNamed(hook, this.config.layers);
+    const result = this.turn.then(() => this.through(pass));
     this.turn = result.catch(() => undefined);
     return result;
   }
 
-  private async through(request: PassRequest): Promise<RunResult> {
-    const hooks = new Map<Hook, Float32Array>();
-    const cache: KeyValueCache['tensors'][] = [];
-    let input = request.input;
-    for (const part of this.parts(request)) {
-      await pause(request.signal);
-      const segment = await this.segment(part);
-      const result = await segment.run({
-        input,
-        past: request.past,
-        keep: request.keep === true,
+  private async through(pass: Pass): Promise<RunResult> {
+    const { head, hooks } = pass;
+    const { residual, cache, ...body } = await this.inStretches(pass);
+    const heads = head === 'none' ? {} : await this.head.run(residual, { ...pass, head });
+    const asked = new Map(hooks.map(hook => [hook, body.hooks.get(hook) ?? missing(hook)]));
+    return { hooks: asked, ...heads, ...(pass.keep && { cache }) };
+  }
+
+  private async inStretches(pass: Pass): Promise<Stretches> {
+    const rowLength = pass.input instanceof Uint32Array ? 1 : this.config.width;
+    const tokens = pass.input.length / rowLength;
+    const results: BodyResult[] = [];
+    let cache = pass.past;
+    for (let from = 0; from < tokens; from += stretch) {
+      const to = Math.min(from + stretch, tokens);
+      const result = await this.body.run({
+        start: pass.start,
+        input: pass.input.subarray(from * rowLength, to * rowLength),
+        past: cache,
+        hooks: pass.hooks,
+        toEnd: pass.head !== 'none',
+        keep: pass.keep === true || to < tokens,
+        signal: pass.signal,
       });
-      for (const [hook, values] of result.hooks) hooks.set(hook, values);
-      cache.push(result.cache);
-      input = result.residual;
+      cache = new KeyValueCache((pass.past?.length ?? 0) + to, result.cache);
+      results.push(result);
     }
-    return this.finish(request, input, hooks, cache);
-  }
-
-  private async finish(
-    request: PassRequest,
-    residual: Uint32Array | Float32Array,
-    reached: ReadonlyMap<Hook, Float32Array>,
-    cache: readonly KeyValueCache['tensors'][],
-  ): Promise<RunResult> {
-    const hooks = new Map(request.hooks.map(hook => [hook, reached.get(hook) ?? missing(hook)]));
-    const head =
-      request.head === 'none' || !(residual instanceof Float32Array)
-        ? {}
-        : await this.head.run(residual, { ...request, head: request.head });
-    if (!request.keep) return { hooks, ...head };
-    const past = request.past?.length ?? 0;
-    const tensors = new Map(cache.flatMap(part => [...part]));
-    return { hooks, ...head, cache: new KeyValueCache(past + this.tokens(request), tensors) };
-  }
-
-  private tokens(request: PassRequest): number {
-    return request.input instanceof Float32Array
-      ? request.input.length / this.config.width
-      : request.input.length;
-  }
-
-  /** The segments of a pass: to the deepest hook, and behind it where the head is wanted. */
-  private parts(request: PassRequest): GraphRequest[] {
-    for (const hook of request.hooks) hookNamed(hook, this.config.layers);
-    const start = request.start === undefined ? -1 : residualPoint(request.start);
-    const end = request.head === 'none' ? -1 : 2 * this.config.layers;
-    if (request.hooks.length > 0) this.lastCut = Math.max(...request.hooks.map(residualPoint));
-    else if (start >= 0) this.lastCut = start;
-    const cut = this.lastCut ?? end;
-    const parts: GraphRequest[] = [];
-    if (request.hooks.length > 0 || (cut > start && cut < end)) {
-      parts.push(segmentOf(request.start, new Set([...request.hooks, hookAt(cut)])));
-    }
-    const from = parts.length > 0 ? hookAt(cut) : request.start;
-    if (end > Math.max(start, parts.length > 0 ? cut : -1)) {
-      parts.push(segmentOf(from, new Set([hookAt(end)])));
-    }
-    return parts;
-  }
-
-  private segment(part: GraphRequest): Promise<ModelSegment> {
-    const key = JSON.stringify([part.from && residualPoint(part.from), part.hooks]);
-    const known = this.segments.get(key);
-    // Most recently used last: the first is the one to let go.
-    this.segments.delete(key);
-    const segment = known ?? ModelSegment.open(this.model, part);
-    this.segments.set(key, segment);
-    segment.catch(() => this.segments.delete(key));
-    for (const [oldest, unused] of this.segments) {
-      if (this.segments.size <= keptSegments) break;
-      this.segments.delete(oldest);
-      void unused.then(segment => segment.dispose());
-    }
-    return segment;
+    const hooks = new Map(
+      pass.hooks.map(hook => [hook, joined(results.map(result => result.hooks.get(hook)))]),
+    );
+    const residual = joined(results.map(result => result.residual));
+    return { hooks, residual, cache: cache ?? new KeyValueCache(0, new Map()) };
   }
 
   private refuseLength(tokens: number, past: number): void {
@@ -217,27 +166,30 @@ export class ModelRunner {
   }
 }
 
-function segmentOf(from: Hook | undefined, hooks: ReadonlySet<Hook>): GraphRequest {
-  return { ...(from && { from }), hooks: [...hooks].sort(), head: 'none', cache: true };
-}
-
-interface PassRequest {
+interface Pass extends Omit<RunRequest, 'tokenIds'> {
   /** Undefined: the input is token ids. */
   readonly start: Hook | undefined;
-  readonly input: Uint32Array | Float32Array;
-  readonly hooks: readonly Hook[];
-  readonly head: GraphRequest['head'];
-  readonly labels?: Uint32Array;
-  readonly predictions?: number;
-  readonly past?: KeyValueCache;
-  readonly keep?: boolean;
-  readonly signal?: AbortSignal;
+  readonly input: Uint32Array | Float32Array; // (T), or (T, D)
 }
 
-/** Lets messages in between two runs, which block the thread, so that a cancellation is seen. */
-async function pause(signal: AbortSignal | undefined): Promise<void> {
-  await setImmediate();
-  if (signal?.aborted) throw new Failure('cancelled', 'The run was cancelled.');
+interface Stretches {
+  readonly hooks: ReadonlyMap<Hook, Float32Array>; // (T, D) each
+  readonly residual: Float32Array; // (T, D)
+  readonly cache: KeyValueCache;
+}
+
+/** Rows of consecutive stretches as one array; a single stretch is not copied. */
+function joined(parts: readonly (Float32Array | undefined)[]): Float32Array {
+  const [only, ...more] = parts;
+  if (only && more.length === 0) return only;
+  const all = new Float32Array(parts.reduce((length, part) => length + (part?.length ?? 0), 0));
+  let at = 0;
+  for (const part of parts) {
+    if (!part) continue;
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
 }
 
 function missing(hook: Hook): never {

@@ -1,7 +1,7 @@
 /** Chunks are at least this long, in UTF-16 units, and end at the next safe place. */
 const chunkLength = 4096;
 /** Where no place is safe (one endless word), a chunk ends here at the latest. */
-const longestChunk = 1 << 16;
+const longestChunk = 1 << 13;
 
 /**
  * Places where every byte-level pre-tokenizer that Loupe knows (`preTokenizers.ts`) begins a new word whatever

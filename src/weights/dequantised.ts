@@ -12,6 +12,7 @@ import {
 } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
+import { throwIfCancelled } from '../common/cancelled.ts';
 import { Failure } from '../common/failure.ts';
 import { sha256 } from './fileHash.ts';
 import type { GgufFile, GgufTensor } from './gguf.ts';
@@ -181,7 +182,7 @@ async function writeDraft(draft: string, byteLength: number, work: Work): Promis
       hash.update(padding);
       end = place.offset;
       for await (const values of decodedRows(source, place, work.file.path)) {
-        work.options.signal?.throwIfAborted();
+        throwIfCancelled(work.options.signal);
         const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
         await writeAll(target, bytes, end);
         hash.update(bytes);

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, readFile, realpath, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { throwIfCancelled } from '../common/cancelled.ts';
 
 /** The sha256 of a file, hex; kept in `cacheFolder` under the file's path, size and time of change. */
 export async function fileHash(
@@ -21,7 +22,7 @@ export async function fileHash(
   const hash = createHash('sha256');
   let read = 0;
   for await (const part of createReadStream(real, { highWaterMark: 1 << 22 })) {
-    options.signal?.throwIfAborted();
+    throwIfCancelled(options.signal);
     if (!(part instanceof Uint8Array)) continue;
     hash.update(part);
     read += part.length;

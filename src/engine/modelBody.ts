@@ -1,0 +1,110 @@
+import { Failure } from '../common/failure.ts';
+import type { Hook } from '../contracts/hooks.ts';
+import { hookAt, residualPoint, type ResidualPoint } from '../models/hooks.ts';
+import type { GraphRequest } from '../models/model.ts';
+import type { KeyValueCache } from './keyValueCache.ts';
+import type { LoadedModel } from './loadModel.ts';
+import { ModelSegment } from './modelSegment.ts';
+import { pause } from './pause.ts';
+
+/** One pass through a model's layers, without the head. */
+export interface BodyPass {
+  /** Undefined: the input is token ids. */
+  readonly start: Hook | undefined;
+  readonly input: Uint32Array | Float32Array; // (T), or (T, D)
+  readonly past: KeyValueCache | undefined;
+  readonly hooks: readonly Hook[];
+  /** Whether to run to the last layer, beyond the deepest hook. */
+  readonly toEnd: boolean;
+  readonly keep: boolean;
+  readonly signal: AbortSignal | undefined;
+}
+
+export interface BodyResult {
+  readonly hooks: ReadonlyMap<Hook, Float32Array>; // (T, D) each
+  /** The state of the residual stream where the pass ended (T, D). */
+  readonly residual: Float32Array;
+  /** Keys and values of all tokens in the layers that ran; empty unless the pass keeps them. */
+  readonly cache: KeyValueCache['tensors'];
+}
+
+/** Sessions kept; each holds a copy of its weights in the layout that the kernels like best. */
+const keptSegments = 4;
+
+/**
+ * A model's layers. A pass is cut at the deepest hook into segments that passes of other kinds share: with hooks at
+ * one place, the part before it and the part behind it serve plain runs and splices alike, so that no weight is held
+ * twice and a splice of the clean activation repeats the clean run bit for bit.
+ */
+export class ModelBody {
+  private readonly model: LoadedModel;
+  /** Least recently used first. */
+  private readonly segments = new Map<string, Promise<ModelSegment>>();
+  /** Where the last pass was cut: passes without hooks are cut there too, and so need no sessions of their own. */
+  private lastCut: ResidualPoint | undefined;
+
+  constructor(model: LoadedModel) {
+    this.model = model;
+  }
+
+  async run(pass: BodyPass): Promise<BodyResult> {
+    const { past, keep, signal } = pass;
+    const hooks = new Map<Hook, Float32Array>();
+    const cache = new Map<string, { data: Float32Array; shape: readonly number[] }>();
+    let input = pass.input;
+    for (const part of this.parts(pass)) {
+      await pause(signal);
+      const segment = await this.segment(part);
+      const result = await segment.run({ input, past, keep });
+      for (const [hook, values] of result.hooks) hooks.set(hook, values);
+      for (const [name, tensor] of result.cache) cache.set(name, tensor);
+      input = result.residual;
+    }
+    if (input instanceof Float32Array) return { hooks, residual: input, cache };
+    throw new Failure('usage', 'A run needs a hook or a head.');
+  }
+
+  async dispose(): Promise<void> {
+    const segments = await Promise.allSettled(this.segments.values());
+    this.segments.clear();
+    for (const segment of segments) {
+      if (segment.status === 'fulfilled') await segment.value.dispose();
+    }
+  }
+
+  /** The segments of a pass: to the deepest hook, and behind it where the end is wanted. */
+  private parts(pass: BodyPass): GraphRequest[] {
+    const start = pass.start === undefined ? -1 : residualPoint(pass.start);
+    const end = pass.toEnd ? 2 * this.model.config.layers : -1;
+    if (pass.hooks.length > 0) this.lastCut = Math.max(...pass.hooks.map(residualPoint));
+    else if (start >= 0) this.lastCut = start;
+    const cut = this.lastCut ?? end;
+    const parts: GraphRequest[] = [];
+    if (pass.hooks.length > 0 || (cut > start && cut < end)) {
+      parts.push(segmentOf(pass.start, [...pass.hooks, hookAt(cut)]));
+    }
+    const reached = parts.length > 0 ? cut : start;
+    if (end > reached) {
+      parts.push(segmentOf(parts.length > 0 ? hookAt(cut) : pass.start, [hookAt(end)]));
+    }
+    return parts;
+  }
+
+  private segment(part: GraphRequest): Promise<ModelSegment> {
+    const key = JSON.stringify([part.from && residualPoint(part.from), part.hooks]);
+    const segment = this.segments.get(key) ?? ModelSegment.open(this.model, part);
+    this.segments.delete(key);
+    this.segments.set(key, segment);
+    segment.catch(() => this.segments.delete(key));
+    for (const [oldest, unused] of this.segments) {
+      if (this.segments.size <= keptSegments) break;
+      this.segments.delete(oldest);
+      unused.then(segment => segment.dispose()).catch(() => undefined);
+    }
+    return segment;
+  }
+}
+
+function segmentOf(from: Hook | undefined, hooks: readonly Hook[]): GraphRequest {
+  return { ...(from && { from }), hooks: [...new Set(hooks)].sort(), head: 'none', cache: true };
+}
