@@ -104,7 +104,7 @@ export class Trainer {
     const { settings } = parts;
     const found = await findCheckpoint(parts.folder);
     if (found) refuseOtherSettings(found.state.settings, settings, parts.folder);
-    const state = found?.state ?? (await firstState(parts));
+    const state = found ? { ...found.state, settings } : await firstState(parts);
     const kernel = await TrainingKernel.open(parts.wasm, {
       features: settings.features,
       width: parts.source.width,
@@ -339,12 +339,16 @@ function roundWindows(settings: TrainingSettings, source: ActivationSource): num
   return Math.max(1, Math.floor(settings.roundBytes / (4 * source.width * source.windowLength)));
 }
 
+/** What may change when a training is taken up again: the learning rate follows the new length from there on. */
+const changeable: ReadonlySet<keyof TrainingSettings> = new Set(['tokens', 'threads']);
+
 function refuseOtherSettings(
   saved: TrainingSettings,
   asked: TrainingSettings,
   folder: string,
 ): void {
   for (const key of Object.keys(asked) as (keyof TrainingSettings)[]) {
+    if (changeable.has(key)) continue;
     const [before, now] = [saved[key], asked[key]].map(value => JSON.stringify(value ?? 'none'));
     if (before === now) continue;
     throw new Failure(

@@ -1,0 +1,239 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { Failure } from '../../../src/common/failure.ts';
+import { findCheckpoint } from '../../../src/training/checkpoint.ts';
+import type { TrainingSettings } from '../../../src/training/settings.ts';
+import { Trainer, type TrainerParts } from '../../../src/training/trainer.ts';
+import { kernelBytes } from './kernelBytes.ts';
+import { PlainEncoder, ToyActivations, toySettings } from './toy.ts';
+
+let wasm: Uint8Array;
+let root: string;
+let folder: string;
+
+before(async () => {
+  wasm = await kernelBytes();
+  root = await mkdtemp(join(tmpdir(), 'loupe-trainer-'));
+});
+after(() => rm(root, { recursive: true, force: true }));
+beforeEach(async () => {
+  folder = await mkdtemp(join(root, 'run-'));
+});
+
+function parts(
+  settings: Partial<TrainingSettings> = {},
+  more: Partial<TrainerParts> = {},
+): TrainerParts {
+  return {
+    settings: { ...toySettings, ...settings },
+    source: new ToyActivations(),
+    folder,
+    wasm,
+    openEncoder: kernel => Promise.resolve(new PlainEncoder(kernel)),
+    ...more,
+  };
+}
+
+/** Every bit that a training leaves behind. */
+async function trained(given: TrainerParts): Promise<object> {
+  const trainer = await Trainer.open(given);
+  try {
+    await trainer.run();
+    return bitsOf(trainer);
+  } finally {
+    await trainer.dispose();
+  }
+}
+
+function bitsOf({ kernel, snapshot }: Trainer): object {
+  const arrays = [kernel.encoder, kernel.decoder, kernel.encoderBias, kernel.decoderBias].flatMap(
+    p => (p ? [p.value, p.firstMoment, p.secondMoment].map(array => Float32Array.from(array)) : []),
+  );
+  const { seconds: _, ...state } = snapshot;
+  return { arrays, since: Uint32Array.from(kernel.sinceFired), state };
+}
+
+describe('Trainer', () => {
+  it('finds the directions that the activations are made of', async () => {
+    const source = new ToyActivations(400);
+    const trainer = await Trainer.open(
+      parts({ tokens: 64 * 1500, learningRate: 1e-2, features: 32 }, { source }),
+    );
+    try {
+      await trainer.run();
+      const { ev } = await trainer.measureHeldOut();
+      const { decoder, inputWidth, width } = trainer.dictionary({
+        name: 'toy',
+        model: undefined,
+        provenance: {},
+      });
+      let found = 0;
+      for (const direction of source.directions) {
+        let best = 0;
+        for (let f = 0; f < width; f++) {
+          const row = decoder.subarray(f * inputWidth, (f + 1) * inputWidth);
+          const product = row.reduce((sum, w, i) => sum + w * (direction[i] ?? NaN), 0);
+          best = Math.max(best, product / Math.hypot(...row));
+        }
+        if (best > 0.9) found++;
+      }
+      assert.ok((ev.get(3) ?? 0) > 0.8, `explained variance ${ev.get(3) ?? 0}`);
+      assert.ok(found >= 0.8 * source.features, `${found} of ${source.features} directions found`);
+    } finally {
+      await trainer.dispose();
+    }
+  });
+
+  it('gives a dictionary in the scale of the activations', async () => {
+    const trainer = await Trainer.open(parts({ tokens: 64 * 300, learningRate: 1e-2 }));
+    try {
+      await trainer.run();
+      const { ev } = await trainer.measureHeldOut();
+      const d = trainer.dictionary({ name: 'toy', model: undefined, provenance: {} });
+      const x = new ToyActivations().read(0, 60);
+      let error = 0;
+      let total = 0;
+      for (const { activations } of await x) {
+        for (let t = 0; t < 16; t++) {
+          const row = activations.subarray(t * 16, (t + 1) * 16);
+          const ranked = Array.from(d.encoderBias, (bias, f) => ({
+            f,
+            value: row.reduce((sum, v, i) => sum + v * (d.encoder[f * 16 + i] ?? NaN), bias),
+          })).sort((a, b) => b.value - a.value);
+          row.forEach((v, i) => {
+            const reconstruction = ranked
+              .slice(0, 3)
+              .reduce(
+                (sum, { f, value }) => sum + Math.max(0, value) * (d.decoder[f * 16 + i] ?? NaN),
+                d.decoderBias?.[i] ?? NaN,
+              );
+            error += (v - reconstruction) ** 2;
+            total += (v - (trainer.snapshot.statistics.mean[i] ?? NaN)) ** 2;
+          });
+        }
+      }
+      assert.ok(
+        Math.abs(1 - error / total - (ev.get(3) ?? NaN)) < 0.08,
+        `${1 - error / total} and ${ev.get(3) ?? NaN}`,
+      );
+    } finally {
+      await trainer.dispose();
+    }
+  });
+
+  for (const stopAt of [1, 13, 29]) {
+    it(`stopped after step ${stopAt} and taken up again, gives the bits of an uninterrupted run`, async () => {
+      const whole = await trained(parts({}, { folder: await mkdtemp(join(root, 'whole-')) }));
+      const abort = new AbortController();
+      const first = await Trainer.open(parts());
+      await assert.rejects(
+        first.run({
+          signal: abort.signal,
+          report: ({ step }) => {
+            if (step === stopAt) abort.abort();
+          },
+        }),
+        error => Failure.is(error, 'cancelled'),
+      );
+      await first.dispose();
+      const second = await Trainer.open(parts());
+      assert.equal(second.step, stopAt);
+      await second.dispose();
+      assert.deepEqual(await trained(parts()), whole);
+    });
+  }
+
+  it('killed in the middle of a step, gives the bits of an uninterrupted run when run again', async () => {
+    const whole = await trained(parts({}, { folder: await mkdtemp(join(root, 'whole-')) }));
+    const script = fileURLToPath(new URL('./trainAndHang.ts', import.meta.url));
+    const child = spawn(process.execPath, ['--import', 'tsx', script, folder], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const exited = new Promise(resolve => child.once('exit', (_, signal) => resolve(signal)));
+    await new Promise<void>((resolve, reject) => {
+      child.stdout.once('data', () => resolve());
+      child.once('exit', () => reject(new Error('the child ended before it trained')));
+    });
+    child.kill('SIGKILL');
+    assert.equal(await exited, 'SIGKILL');
+    const found = await findCheckpoint(folder);
+    assert.ok(
+      found && found.state.step > 0 && found.state.step < 40,
+      `step ${found?.state.step ?? 0}`,
+    );
+    assert.deepEqual(await trained(parts()), whole);
+  });
+
+  it('keeps training state and the last checkpoint when the disk is full', async () => {
+    const whole = await trained(parts({}, { folder: await mkdtemp(join(root, 'whole-')) }));
+    const full = new Failure('no-space', 'The disk is full.');
+    const trainer = await Trainer.open(parts({}, { writeCheckpoint: () => Promise.reject(full) }));
+    await assert.rejects(trainer.run(), error => error === full);
+    assert.equal(trainer.step, trainer.steps);
+    assert.deepEqual(bitsOf(trainer), whole);
+    await trainer.dispose();
+    assert.deepEqual(await readdir(folder), []);
+  });
+
+  it('falls back on the older checkpoint when the newer one is damaged', async () => {
+    const trainer = await Trainer.open(parts());
+    const abort = new AbortController();
+    await assert.rejects(
+      trainer.run({
+        signal: abort.signal,
+        checkpointSeconds: -1,
+        report: ({ step }) => {
+          if (step === 10) abort.abort();
+        },
+      }),
+    );
+    await trainer.run({ checkpointSeconds: 1e9 });
+    await trainer.dispose();
+    const newest = await findCheckpoint(folder);
+    assert.equal(newest?.state.step, 40);
+    await writeFile(newest.file.path, 'not a checkpoint');
+    assert.equal((await findCheckpoint(folder))?.state.step, 10);
+  });
+
+  it('refuses to go on with other settings, but takes another length', async () => {
+    await trained(parts());
+    await assert.rejects(Trainer.open(parts({ learningRate: 1 })), error =>
+      Failure.is(error, 'mismatch'),
+    );
+    const longer = await Trainer.open(parts({ tokens: 64 * 50 }));
+    assert.equal(longer.steps, 50);
+    await longer.dispose();
+  });
+
+  it('holds while paused', async () => {
+    const trainer = await Trainer.open(parts());
+    const steps: number[] = [];
+    trainer.pause();
+    const run = trainer.run({ report: ({ step }) => steps.push(step) });
+    await new Promise(resolve => setTimeout(resolve, 200));
+    assert.deepEqual(steps, [1]);
+    trainer.resume();
+    await run;
+    assert.equal(steps.length, 40);
+    await trainer.dispose();
+  });
+
+  it('says that there is too little text instead of running on', async () => {
+    const trainer = await Trainer.open(parts({ batch: 4096, tokens: 8192 }));
+    await assert.rejects(trainer.run(), error => Failure.is(error, 'empty'));
+    await trainer.dispose();
+  });
+
+  for (const objective of ['batchtopk', 'jumprelu'] as const) {
+    it(`refuses the objective ${objective}`, async () => {
+      await assert.rejects(Trainer.open(parts({ objective })), error =>
+        Failure.is(error, 'unsupported'),
+      );
+    });
+  }
+});
