@@ -1,7 +1,8 @@
 import { Failure } from '../common/failure.ts';
 import type { Tokenizer } from '../models/model.ts';
 import type { Dictionary } from '../saes/dictionary.ts';
-import { packTokens, readCorpus } from '../training/corpus.ts';
+import { readCorpus } from '../training/corpus.ts';
+import { packTokens } from '../training/packTokens.ts';
 
 const defaultWindowLength = 256;
 
@@ -30,4 +31,19 @@ export async function corpusTokens(
       windowLength = Math.floor(windowLength / 2);
     }
   }
+}
+
+/** Logs how far the work is, at most every five seconds. */
+export function progressLog(log: (line: string) => void, windowLength: number) {
+  const started = performance.now();
+  let last = started;
+  return (done: number, windows: number): void => {
+    const now = performance.now();
+    if (now - last < 5000 && done < windows) return;
+    last = now;
+    const perSecond = (done * windowLength * 1000) / (now - started);
+    log(
+      `${done * windowLength} of ${windows * windowLength} tokens, ${perSecond.toFixed(0)} a second`,
+    );
+  };
 }

@@ -15,7 +15,7 @@ import {
   usage,
 } from './arguments.ts';
 import type { Command, CommandInput } from './command.ts';
-import { corpusTokens, windowLengthOf } from './corpusOptions.ts';
+import { corpusTokens, progressLog, windowLengthOf } from './corpusOptions.ts';
 
 const defaultTokens = 100_000;
 /** Features looked at per token in an SAE whose sparsity is not a top k. */
@@ -78,21 +78,6 @@ function sparsities(list: string | undefined, { rule, width }: Dictionary): numb
     if (/^\d+$/.test(part.trim()) && k >= 1 && k <= largest) return k;
     throw usage(`--k is to list whole numbers from 1 to ${largest}, not '${part}'.`);
   });
-}
-
-/** Logs how far the work is, at most every five seconds. */
-export function progressLog(log: (line: string) => void, windowLength: number) {
-  const started = performance.now();
-  let last = started;
-  return (done: number, windows: number): void => {
-    const now = performance.now();
-    if (now - last < 5000 && done < windows) return;
-    last = now;
-    const perSecond = (done * windowLength * 1000) / (now - started);
-    log(
-      `${done * windowLength} of ${windows * windowLength} tokens, ${perSecond.toFixed(0)} a second`,
-    );
-  };
 }
 
 function table({ tokens, excluded, convention, results }: EvaluateResult): string {
