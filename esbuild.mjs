@@ -3,6 +3,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import * as esbuild from 'esbuild';
 import { buildKernel } from './scripts/buildKernel.mjs';
+import { writeLicenses } from './scripts/writeLicenses.mjs';
 
 /** CommonJS packages inside an ES module bundle still call `require` for Node's own modules. */
 const requireShim =
@@ -90,9 +91,12 @@ if (values.watch) {
   console.log('watching');
 } else {
   const fits = [];
+  const inputs = [];
   for (const target of landed) {
     const { metafile } = await esbuild.build(optionsOf(target));
     fits.push(reportSizes(target, metafile));
+    inputs.push(...Object.keys(metafile.inputs));
   }
+  writeLicenses(inputs);
   if (fits.includes(false)) process.exitCode = 1;
 }

@@ -1,7 +1,6 @@
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
 import {
   ensureCodeServer,
@@ -23,6 +22,8 @@ export interface Editor {
   readonly server: RunningServer;
   /** The workspace's folder. */
   readonly workspace: string;
+  /** The setting for the SAE that the editor was opened with: '' stands for the embedded one. */
+  readonly sae: string;
   /** Changes user settings as a person would in settings.json. */
   set(settings: Readonly<Record<string, unknown>>): void;
   close(): Promise<void>;
@@ -56,7 +57,8 @@ export async function openEditor(
   const folder = mkdtempSync(join(tmpdir(), 'loupe-editor-'));
   const workspace = join(folder, 'samples');
   cpSync(join(root, 'samples'), workspace, { recursive: true });
-  let current = { ...settings, ...(await saeSettings(folder)), ...more };
+  const sae = await saePath(folder);
+  let current: Readonly<Record<string, unknown>> = { ...settings, 'loupe.sae.path': sae, ...more };
   const folders = serverFolders(folder, current);
   const { server, browser, page } = await start(folder, folders).catch((error: unknown) => {
     rmSync(folder, { recursive: true, force: true });
@@ -67,6 +69,7 @@ export async function openEditor(
     page,
     server,
     workspace,
+    sae,
     set(change) {
       current = { ...current, ...change };
       writeSettings(folders, current);
@@ -80,11 +83,11 @@ export async function openEditor(
 }
 
 /** Where the embedded SAE is not built, a random one stands in: what is shown then means nothing, but all is shown. */
-async function saeSettings(folder: string): Promise<Record<string, unknown>> {
-  if (existsSync(join(root, embeddedSae))) return {};
+async function saePath(folder: string): Promise<string> {
+  if (existsSync(join(root, embeddedSae))) return '';
   const sae = join(folder, 'sae');
   await writeRandomSae(sae);
-  return { 'loupe.sae.path': sae };
+  return sae;
 }
 
 async function start(
@@ -106,12 +109,12 @@ async function start(
   }
 }
 
-/** Keeps a picture of the window where a test has failed, for people to look at. */
-export async function pictureOfFailure(
+/** Keeps a picture of the window after a test, for people to look at where it failed. */
+export async function pictureAfter(
   editor: Editor | undefined,
-  test: TestContext,
+  test: { readonly name: string },
 ): Promise<void> {
   mkdirSync(screenshotFolder, { recursive: true });
   const name = test.name.replace(/\W+/g, '-');
-  await editor?.page.screenshot({ path: join(screenshotFolder, `failed-${name}.png`) });
+  await editor?.page.screenshot({ path: join(screenshotFolder, `after-${name}.png`) });
 }

@@ -1,0 +1,30 @@
+// Writes dist/LICENSES.txt: the licences of every package whose code ships in the bundles or beside them.
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Ships as it is, beside the bundles. */
+const unbundled = ['onnxruntime-node', 'onnxruntime-common'];
+
+/** `inputs`: the files that went into the bundles, from esbuild's metafiles. */
+export function writeLicenses(inputs, file = 'dist/LICENSES.txt') {
+  const bundled = inputs.flatMap(input => {
+    const [, name] = /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input) ?? [];
+    return name === undefined ? [] : [name];
+  });
+  const names = [...new Set([...bundled, ...unbundled])].sort();
+  writeFileSync(file, names.map(licenseOf).join(`\n${'-'.repeat(80)}\n\n`));
+}
+
+function licenseOf(name) {
+  const folder = join('node_modules', name);
+  const { version, license, author, repository } = JSON.parse(
+    readFileSync(join(folder, 'package.json'), 'utf8'),
+  );
+  const texts = readdirSync(folder)
+    .filter(entry => /^(licen[cs]e|copying|notice)(\.(md|txt))?$/i.test(entry))
+    .map(entry => readFileSync(join(folder, entry), 'utf8').trim());
+  const by = typeof author === 'string' ? author : author?.name;
+  const where = typeof repository === 'string' ? repository : repository?.url;
+  const head = [`${name} ${version} (${license})`, by, where].filter(line => line !== undefined);
+  return `${[...head, ...texts].join('\n\n')}\n`;
+}
