@@ -1,0 +1,109 @@
+// What breaks, breaks clearly, and the window stays usable.
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, afterEach, before, describe, it } from 'node:test';
+import { openEditor, pictureAfter, type Editor } from './harness/editor.ts';
+import { engineUnder, enginesUnder } from './harness/engineProcess.ts';
+import {
+  dismissNotifications,
+  eventually,
+  hoverOver,
+  notification,
+  openFile,
+  openSidebar,
+  runCommand,
+  statusItem,
+  whenReady,
+} from './harness/window.ts';
+
+describe('what breaks', () => {
+  let editor: Editor;
+
+  before(async () => {
+    editor = await openEditor('speech.txt');
+    const { workspace, page } = editor;
+    writeFileSync(join(workspace, 'empty.txt'), '');
+    writeFileSync(
+      join(workspace, 'binary.bin'),
+      Uint8Array.from({ length: 4096 }, (_, i) => i % 256),
+    );
+    writeFileSync(
+      join(workspace, 'line.txt'),
+      'one line without end, '.repeat(50_000).slice(0, 2 ** 20),
+    );
+    writeFileSync(join(workspace, 'large.txt'), 'A line of a very large file.\n'.repeat(1_850_000));
+    await runCommand(page, 'Loupe: Analyze Document');
+    await whenReady(page);
+  });
+  after(() => editor.close());
+  afterEach(context => pictureAfter(editor, context));
+
+  /** Whether the window still does its work: the sample answers a hover. */
+  async function checkUsable(): Promise<void> {
+    await openFile(editor.page, 'speech.txt');
+    await runCommand(editor.page, 'Loupe: Analyze Document');
+    assert.match(await hoverOver(editor.page, 'forest', /surprisal/), /#\d+/);
+  }
+
+  it('a killed engine is told of and started again; a second time it waits for the user', async () => {
+    const { page, server } = editor;
+    const first = await engineUnder(server.pid);
+    process.kill(first, 'SIGKILL');
+    await notification(page, /engine stopped .*started again/).waitFor();
+    const second = await engineUnder(server.pid, first);
+    await whenReady(page);
+    await checkUsable();
+    await dismissNotifications(page);
+    process.kill(second, 'SIGKILL');
+    const stopped = notification(page, /engine stopped again/);
+    await stopped.waitFor();
+    await eventually('failed status', async () =>
+      (await statusItem(page).getAttribute('class'))?.includes('error') ? true : undefined,
+    );
+    const sidebar = await openSidebar(page);
+    await sidebar.locator('main[data-state="failed"]').waitFor();
+    assert.deepEqual(enginesUnder(server.pid), []);
+    await stopped.getByText('Restart').click();
+    await whenReady(page);
+    await checkUsable();
+    await dismissNotifications(page);
+  });
+
+  it('a broken SAE file is named, and another one can be loaded', async () => {
+    const { page, workspace } = editor;
+    const broken = join(workspace, 'brokenSae');
+    mkdirSync(broken);
+    writeFileSync(join(broken, 'cfg.json'), '{"d_in": 576,');
+    writeFileSync(join(broken, 'sae_weights.safetensors'), 'no tensors');
+    editor.set({ 'loupe.sae.path': broken });
+    await notification(page, /brokenSae/).waitFor();
+    const sidebar = await openSidebar(page);
+    await sidebar.locator('main[data-state="failed"]', { hasText: 'brokenSae' }).waitFor();
+    editor.set({ 'loupe.sae.path': editor.sae });
+    await dismissNotifications(page);
+    await whenReady(page);
+    await checkUsable();
+  });
+
+  for (const [file, told] of [
+    ['empty.txt', /empty/i],
+    ['line.txt', /line|long|characters/i],
+  ] as const)
+    it(`${file}: a message`, async () => {
+      await openFile(editor.page, file);
+      await runCommand(editor.page, 'Loupe: Analyze Document');
+      await notification(editor.page, told).waitFor();
+      await dismissNotifications(editor.page);
+      await checkUsable();
+    });
+
+  for (const file of ['binary.bin', 'large.txt'])
+    it(`${file}: VS Code shows no text editor, and Loupe says so`, async () => {
+      await openFile(editor.page, file);
+      await runCommand(editor.page, 'Loupe: Analyze Document');
+      await notification(editor.page, /Loupe/).waitFor();
+      await dismissNotifications(editor.page);
+      await checkUsable();
+    });
+});

@@ -1,0 +1,74 @@
+// `npm run screenshots`: every surface in the installed editor, light, dark and high contrast, into out/screenshots.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Frame } from 'playwright-core';
+import { screenshotFolder } from '../webview/browser.ts';
+import { openEditor, type Editor } from './harness/editor.ts';
+import {
+  closeHover,
+  dismissNotifications,
+  editorHover,
+  hoverOver,
+  openFile,
+  openSidebar,
+  runCommand,
+  webview,
+  whenReady,
+} from './harness/window.ts';
+
+const themes = {
+  light: 'Default Light Modern',
+  dark: 'Default Dark Modern',
+  highContrast: 'Default High Contrast',
+  highContrastLight: 'Default High Contrast Light',
+};
+
+mkdirSync(screenshotFolder, { recursive: true });
+const editor = await openEditor('chemistry.md');
+try {
+  await picture(editor, 'welcome', 'light');
+  await runCommand(editor.page, 'Loupe: Analyze Document');
+  await whenReady(editor.page);
+  const sidebar = await openSidebar(editor.page);
+  await sidebar.locator('main[data-state="analyzed"]').waitFor();
+  for (const [name, theme] of Object.entries(themes)) {
+    editor.set({ 'workbench.colorTheme': theme, 'window.autoDetectHighContrast': false });
+    await editor.page.waitForTimeout(1500); // a theme has no moment at which it is done
+    await surfaces(editor, sidebar, name);
+  }
+} finally {
+  await editor.close();
+}
+
+async function surfaces(editor: Editor, sidebar: Frame, theme: string): Promise<void> {
+  const { page } = editor;
+  await dismissNotifications(page);
+  await picture(editor, 'document', theme);
+  await hoverOver(page, 'analgesic');
+  await picture(editor, 'hover', theme);
+  await editorHover(page)
+    .locator('a', { hasText: /^#\d+$/ })
+    .first()
+    .click();
+  await closeHover(page);
+  await webview(page, 'main[data-state="feature"]');
+  await picture(editor, 'feature', theme);
+  await runCommand(page, 'View: Close Editor');
+  await openFile(page, 'chemistry.md');
+  await sidebar.locator('[role=grid] .rowButton').nth(2).click();
+  await page.waitForTimeout(500);
+  await picture(editor, 'pinned', theme);
+  await sidebar.locator('.row[aria-selected="true"] .rowButton').click();
+  await openFile(page, 'languages.txt');
+  await runCommand(page, 'Loupe: Analyze Document');
+  await hoverOver(page, '面包师');
+  await picture(editor, 'languages', theme);
+  await closeHover(page);
+  await openFile(page, 'chemistry.md');
+}
+
+async function picture({ page }: Editor, surface: string, theme: string): Promise<void> {
+  const path = join(screenshotFolder, `editor-${surface}-${theme}.png`);
+  await page.screenshot({ path });
+  console.log(path);
+}
