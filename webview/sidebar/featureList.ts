@@ -68,7 +68,6 @@ export function createFeatureList(actions: RowActions): FeatureList {
     ),
     update: document => {
       const focused = grid.contains(globalThis.document.activeElement);
-      const top = scroller.scrollTop;
       order = draw(document, views, grid, actions);
       const found = place.feature === undefined ? -1 : order.indexOf(place.feature);
       moveTo(found < 0 ? place.row : found, place.stop);
@@ -76,7 +75,7 @@ export function createFeatureList(actions: RowActions): FeatureList {
       header.hidden = order.length === 0;
       // Moving a row in the document takes the focus from it.
       if (focused) stopsOf(place.feature)[place.stop]?.focus({ preventScroll: true });
-      scroller.scrollTop = scrollTop ?? top;
+      if (scrollTop !== undefined) scroller.scrollTop = scrollTop;
       scrollTop = undefined;
     },
   };
