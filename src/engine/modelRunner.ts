@@ -1,7 +1,7 @@
 import { Failure } from '../common/failure.ts';
 import type { LoadProgress, ModelInfo, ModelRequest } from '../contracts/engine.ts';
 import type { Hook } from '../contracts/hooks.ts';
-import { hookNamed } from '../models/hooks.ts';
+import { hookNamed, isResidual } from '../models/hooks.ts';
 import type { GraphRequest, ModelConfig, Tokenizer } from '../models/model.ts';
 import { KeyValueCache } from './keyValueCache.ts';
 import { loadModel, type LoadedModel } from './loadModel.ts';
@@ -83,6 +83,12 @@ export class ModelRunner {
     const { hook, hooks = [], activations } = request;
     const { width, layers } = this.config;
     hookNamed(hook, layers);
+    if (!isResidual(hook)) {
+      throw new Failure(
+        'usage',
+        `${hook} is no state of the residual stream: it cannot be replaced.`,
+      );
+    }
     if (activations.length % width !== 0) {
       throw new Failure(
         'mismatch',
