@@ -1,16 +1,14 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { Failure } from '../common/failure.ts';
 import {
-  byteStream,
   compression,
   decode,
   longestFile,
   looksLikeText,
+  readLines,
   tooLong,
   unpack,
-  unreadable,
 } from './corpusFiles.ts';
 
 /** One text of a corpus and where it came from. */
@@ -70,23 +68,14 @@ async function* readDocuments(
 }
 
 async function* readJsonl(path: string, signal?: AbortSignal): AsyncGenerator<CorpusDocument> {
-  const stream = byteStream(path);
-  let broken: unknown;
-  stream.on('error', error => (broken = error));
-  const lines = createInterface({ input: stream, crlfDelay: Infinity });
   let number = 0;
-  try {
-    for await (const line of lines) {
-      signal?.throwIfAborted();
-      number++;
-      if (line.trim() !== '')
-        yield { text: parseLine(line, path, number), source: `${path}:${number}` };
+  for await (const line of readLines(path)) {
+    signal?.throwIfAborted();
+    number++;
+    if (line.trim() !== '') {
+      yield { text: parseLine(line, path, number), source: `${path}:${number}` };
     }
-  } finally {
-    lines.close();
-    stream.destroy();
   }
-  if (broken !== undefined) throw unreadable(path, broken);
 }
 
 function parseLine(line: string, path: string, number: number): string {

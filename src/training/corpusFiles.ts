@@ -25,6 +25,24 @@ export async function looksLikeText(path: string): Promise<boolean> {
   }
 }
 
+/** The lines of a file, unpacked, without their ends. */
+export async function* readLines(path: string): AsyncGenerator<string> {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  let rest = '';
+  try {
+    for await (const part of byteStream(path) as AsyncIterable<Uint8Array>) {
+      const lines = (rest + decoder.decode(part, { stream: true })).split('\n');
+      rest = lines.pop() ?? '';
+      if (rest.length > longestFile) throw tooLong(path);
+      yield* lines;
+    }
+    rest += decoder.decode();
+  } catch (error) {
+    throw error instanceof Failure ? error : unreadable(path, error);
+  }
+  if (rest !== '') yield rest;
+}
+
 /** The bytes of a compressed file. */
 export async function unpack(path: string): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
@@ -42,7 +60,7 @@ export async function unpack(path: string): Promise<Uint8Array> {
 }
 
 /** The bytes of a file, unpacked. */
-export function byteStream(path: string): Readable {
+function byteStream(path: string): Readable {
   const file = createReadStream(path);
   switch (compression(path)) {
     case 'gz': {
@@ -82,8 +100,8 @@ export function tooLong(path: string): Failure {
   });
 }
 
-export function unreadable(path: string, cause: unknown): Failure {
+function unreadable(path: string, cause: unknown): Failure {
   const failure = Failure.from(cause);
   if (failure.code === 'not-found') return failure;
-  return new Failure('bad-file', `${path} could not be unpacked: ${failure.message}`, { cause });
+  return new Failure('bad-file', `${path} could not be read: ${failure.message}`, { cause });
 }

@@ -29,15 +29,17 @@ interface Case {
   readonly shape?: Partial<KernelShape>;
 }
 
+const hierarchical: Case = {
+  name: 'hierarchical',
+  features: 40,
+  width: 16,
+  k: 8,
+  batch: 12,
+  budgets: budgetsOf('hierarchical', 8),
+};
+
 const cases: readonly Case[] = [
-  {
-    name: 'hierarchical',
-    features: 40,
-    width: 16,
-    k: 8,
-    batch: 12,
-    budgets: budgetsOf('hierarchical', 8),
-  },
+  hierarchical,
   { name: 'topk', features: 40, width: 16, k: 8, batch: 12, budgets: budgetsOf('topk', 8) },
   {
     name: 'a list of budgets',
@@ -190,7 +192,7 @@ describe('TrainingKernel against the float64 reference', () => {
   }
 
   it('counts the tokens since each feature fired', async () => {
-    const c = { ...(cases[0] as Case) };
+    const c = hierarchical;
     const kernel = await TrainingKernel.open(wasm, shapeOf(c, 2));
     open.push(kernel);
     const p = randomParameters(new Random(1), c, true);
@@ -214,7 +216,7 @@ describe('TrainingKernel against the float64 reference', () => {
   it('gives the same bits twice at the same number of threads', async () => {
     const results: Float32Array[] = [];
     for (let run = 0; run < 2; run++) {
-      const c = cases[0] as Case;
+      const c = hierarchical;
       const kernel = await TrainingKernel.open(wasm, shapeOf(c, 3));
       open.push(kernel);
       const random = new Random(5);
@@ -240,7 +242,7 @@ describe('TrainingKernel against the float64 reference', () => {
   });
 
   it('keeps decoder rows at length 1 where asked', async () => {
-    const c = cases[0] as Case;
+    const c = hierarchical;
     const kernel = await TrainingKernel.open(wasm, { ...shapeOf(c, 2), unitDecoder: true });
     open.push(kernel);
     store(kernel, randomParameters(new Random(3), c, true));
