@@ -1,4 +1,5 @@
 // `npm start`: builds and packages Loupe, prints the analysis of a sample, and opens the samples in an editor.
+import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import {
@@ -14,6 +15,7 @@ import { hostTarget, root, vsixPath } from './targets.ts';
 
 const samples = join(root, 'samples');
 const sample = join(samples, 'chemistry.md');
+const shownLines = 40;
 
 /** The editor opens with the sample in front, and asks nothing that is not about Loupe. */
 const settings = {
@@ -45,10 +47,31 @@ async function start(): Promise<void> {
     cwd: root,
   });
   step('Analyzing samples/chemistry.md');
-  await run(process.execPath, [join(root, 'dist/cli.js'), 'analyze', sample], { cwd: root });
+  analyzeSample();
   const desktop = desktopEditor();
   if (desktop === undefined) await openInBrowser(vsixPath(target));
   else await openOnDesktop(desktop, vsixPath(target));
+}
+
+/** Prints the beginning of what the command line says of the sample. */
+function analyzeSample(): void {
+  const { status, stdout } = spawnSync(
+    process.execPath,
+    [join(root, 'dist/cli.js'), 'analyze', sample],
+    {
+      cwd: root,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'inherit'],
+      maxBuffer: 2 ** 26,
+    },
+  );
+  if (status !== 0) throw new Error('The analysis failed.');
+  const lines = stdout.trimEnd().split('\n');
+  console.log(lines.slice(0, shownLines).join('\n'));
+  if (lines.length > shownLines)
+    console.log(
+      `... and ${lines.length - shownLines} lines more: node dist/cli.js analyze samples/chemistry.md`,
+    );
 }
 
 function step(what: string): void {
