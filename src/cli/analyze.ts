@@ -3,6 +3,7 @@ import type { AnalysisPart } from '../contracts/engine.ts';
 import { Analysis, longestText } from '../engine/analysis.ts';
 import { ModelRunner } from '../engine/modelRunner.ts';
 import { SaeRunner } from '../engine/saeRunner.ts';
+import { readFeatureCards, type FeatureCards } from '../saes/featureCards.ts';
 import { readDictionary, requireFit } from '../saes/readDictionary.ts';
 import { analysisText } from './analysisText.ts';
 import {
@@ -46,22 +47,30 @@ async function analyze(input: CommandInput): Promise<AnalyzeResult> {
     if (k !== undefined && k > sae.maxK) {
       throw usage(`--k is to be at most ${sae.maxK}, the largest k of ${dictionary.name}.`);
     }
+    const cards = await readFeatureCards(dictionaryPath, dictionary.width, model.tokenizer);
     const parts: AnalysisPart[] = [];
+    input.log(`Analysing ${path} ...`);
     await new Analysis(model, sae, { keepBytes: 0 }).analyze(
       { documentId: path, text, visible: { start: 0, end: 0 }, predictions: 1 },
       { signal, report: part => parts.push(part) },
     );
     const kept = k ?? sae.maxK;
-    return {
-      model: model.info.name,
-      sae: dictionary.name,
-      k: kept,
-      tokens: parts.flatMap(part => tokensOf(part, text, kept, top ?? kept)),
-    };
+    const tokens = parts.flatMap(part => tokensOf(part, text, kept, top ?? kept));
+    const result = { model: model.info.name, sae: dictionary.name, k: kept, tokens };
+    return cards ? { ...result, labels: labelsOf(tokens, cards) } : result;
   } finally {
     await sae.dispose();
     await model.dispose();
   }
+}
+
+/** The labels of the features that occur. */
+function labelsOf(tokens: readonly AnalyzedToken[], cards: FeatureCards): Record<number, string> {
+  const labels: Record<number, string> = {};
+  for (const { features } of tokens) {
+    for (const { id } of features) labels[id] ??= cards.labels.labels[id] ?? '';
+  }
+  return labels;
 }
 
 /** The tokens of a part as the command prints them: the first `top` of the `k` strongest features of each. */

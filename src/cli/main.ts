@@ -1,15 +1,24 @@
 import { parseArgs } from 'node:util';
 import { Failure } from '../common/failure.ts';
 import type { FailureResult } from '../contracts/commandLine.ts';
+import { activationsCommand } from './activations.ts';
 import { analyzeCommand } from './analyze.ts';
 import { usage } from './arguments.ts';
 import type { Command } from './command.ts';
+import { describeCommand } from './describe.ts';
+import { evaluateCommand } from './evaluate.ts';
 import { commandHelp, help } from './help.ts';
 import { trainCommand } from './train.ts';
 import { writeJson } from './writeJson.ts';
 
 /** Every command, in the order of the help. */
-const commands: readonly Command[] = [analyzeCommand, trainCommand];
+const commands: readonly Command[] = [
+  analyzeCommand,
+  activationsCommand,
+  trainCommand,
+  evaluateCommand,
+  describeCommand,
+];
 
 const exitCodes = { success: 0, failure: 1, usage: 2, interrupted: 130 };
 

@@ -2,7 +2,6 @@ import { Failure } from '../common/failure.ts';
 import {
   engineProtocol,
   type EngineContract,
-  type FeatureCard,
   type FeatureLabels,
   type LoadProgress,
   type ModelInfo,
@@ -10,17 +9,12 @@ import {
   type SaeInfo,
 } from '../contracts/engine.ts';
 import type { CallContext, Handlers } from '../messages/calls.ts';
+import { readFeatureCards, type FeatureCards } from '../saes/featureCards.ts';
 import { readDictionary, requireFit } from '../saes/readDictionary.ts';
 import { Analysis, type AnalysisOptions } from './analysis.ts';
 import { ModelRunner } from './modelRunner.ts';
 import { SaeRunner } from './saeRunner.ts';
 import { runtimeVersion } from './session.ts';
-
-/** What was measured of an SAE's features; labels for all, one card at a time. */
-interface FeatureCards {
-  readonly labels: FeatureLabels;
-  card(feature: number): FeatureCard | undefined;
-}
 
 interface LoadedSae {
   readonly runner: SaeRunner;
@@ -67,7 +61,7 @@ export class Engine {
       try {
         return await running;
       } catch (error) {
-        throw asFailure(error);
+        throw asFailure(either.aborted ? either.reason : error);
       } finally {
         this.analyses.delete(running);
       }
@@ -118,7 +112,7 @@ export class Engine {
     requireFit(dictionary, model.info);
     signal.throwIfAborted();
     report({ step: 'Reading the feature cards', fraction: 0.5 });
-    const cards = await readFeatureCards(path);
+    const cards = await readFeatureCards(path, dictionary.width, model.tokenizer);
     signal.throwIfAborted();
     await this.release('another SAE was loaded');
     const runner = await SaeRunner.open(dictionary, { threads: this.threads });
@@ -184,8 +178,4 @@ function asFailure(error: unknown): Failure {
     action: 'Close other programs, or choose a smaller model or SAE.',
     cause: error,
   });
-}
-
-function readFeatureCards(_path: string): Promise<FeatureCards | undefined> {
-  return Promise.resolve(undefined);
 }
