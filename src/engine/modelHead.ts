@@ -28,8 +28,8 @@ export interface HeadResult {
   readonly probabilities?: Float32Array; // (T, P)
 }
 
-/** Tokens per run: bounds the memory of the logits, (256, V), within onnxruntime. */
-const rowsPerRun = 256;
+/** Tokens per run: bounds the memory of the logits, (128, V), within onnxruntime. */
+const rowsPerRun = 128;
 
 /** A model's end: from the last state of the residual stream to logits, or to surprisal and predictions. */
 export class ModelHead {
