@@ -13,7 +13,7 @@ export interface Value {
   readonly name: string;
 }
 
-/** A number is an int where `integer` says so: ONNX attributes are typed. */
+/** ONNX attributes are typed: a bigint is an int, a float is marked as one. */
 export type Attribute = bigint | string | readonly bigint[] | { readonly float: number };
 
 /** A dimension: a fixed length, or the name of one that each run decides. */
