@@ -7,7 +7,6 @@ const outlines = {
   pin: 'M5.5 2.5h5M6.5 2.5v4.2L4.5 9v1h7V9l-2-2.3V2.5M8 10v4',
   previous: 'M10 3L5 8l5 5',
   next: 'M6 3l5 5-5 5',
-  search: 'M10.2 10.2L14 14M11.5 7a4.5 4.5 0 1 1-9 0 4.5 4.5 0 0 1 9 0z',
 } as const;
 
 export type IconName = keyof typeof outlines;
