@@ -4,6 +4,9 @@ import { Failure } from '../common/failure.ts';
 
 export { Tensor } from 'onnxruntime-node';
 
+// From its first session on, onnxruntime 1.30 collects usage for its maker unless this is set: nothing leaves the machine.
+process.env['ORT_DISABLE_TELEMETRY'] = '1';
+
 /** Name and version of what runs the graphs. */
 export const runtimeVersion = `onnxruntime-node ${env.versions.node ?? 'of unknown version'}`;
 
