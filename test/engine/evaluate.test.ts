@@ -1,38 +1,33 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { embeddedModel } from '../../src/common/embedded.ts';
 import type { EvaluateResult } from '../../src/contracts/commandLine.ts';
 import { evaluate } from '../../src/engine/evaluate.ts';
 import { ModelRunner } from '../../src/engine/modelRunner.ts';
 import { SaeRunner } from '../../src/engine/saeRunner.ts';
 import { readSaeLens } from '../../src/saes/formats/saelens.ts';
+import { fixture, modelRequest } from './model.ts';
 
 // Measured with transformers and SAELens: test/fixtures/makeEvaluationGoldens.py.
-const fixtures = join(import.meta.dirname, '../fixtures/evaluation');
+const folder = fixture('evaluation');
 
 interface Golden extends Omit<EvaluateResult, 'convention'> {
   readonly windowLength: number;
   readonly tokenIds: readonly number[];
 }
 
-let cacheFolder = '';
 let model: ModelRunner;
 let sae: SaeRunner;
 let golden: Golden;
 before(async () => {
-  cacheFolder = await mkdtemp(join(tmpdir(), 'loupe-evaluate-'));
-  const path = join(import.meta.dirname, '../..', embeddedModel);
-  model = await ModelRunner.open({ path, cacheFolder, threads: 2 });
-  sae = await SaeRunner.open(await readSaeLens(fixtures), { threads: 2 });
-  golden = JSON.parse(await readFile(join(fixtures, 'golden.json'), 'utf8')) as Golden;
+  model = await ModelRunner.open(modelRequest());
+  sae = await SaeRunner.open(await readSaeLens(folder), { threads: 2 });
+  golden = JSON.parse(await readFile(join(folder, 'golden.json'), 'utf8')) as Golden;
 });
 after(async () => {
   await sae.dispose();
   await model.dispose();
-  await rm(cacheFolder, { recursive: true, force: true });
 });
 
 function request(ks: readonly number[]) {
