@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import {
   closeSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -100,11 +101,15 @@ async function installInto(folder: string): Promise<void> {
   const node = join(folder, 'node_modules', nodePackage());
   await npmInstall(folder, [`code-server@${codeServerVersion}`], node);
   const vscode = join(folder, 'node_modules/code-server/lib/vscode');
-  // code-server's own post-install script would compile; without it these two steps remain.
+  // code-server's own post-install script would compile; without it these steps remain.
   await npmInstall(vscode, ['--omit=dev'], node);
   await npmInstall(join(vscode, 'extensions'), ['--omit=dev'], node);
   link('code-linux.sh', join(vscode, 'bin/remote-cli/code-server'));
   link('browser-linux.sh', join(vscode, 'bin/helpers/browser.sh'));
+  copyFileSync(
+    join(import.meta.dirname, 'plainLog.cjs'),
+    join(vscode, 'node_modules/@vscode/spdlog/index.js'),
+  );
 }
 
 function link(target: string, path: string): void {
