@@ -1,11 +1,10 @@
-import { basename } from 'node:path';
 import { stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { Failure } from '../common/failure.ts';
 import { describeFeatures, type DescribedText } from '../engine/describe.ts';
 import { ModelRunner } from '../engine/modelRunner.ts';
 import { SaeRunner } from '../engine/saeRunner.ts';
-import { writeFeatureTable } from '../saes/featureTable.ts';
+import { exampleCount, featureTableFile, writeFeatureTable } from '../saes/featureTable.ts';
 import { readDictionary, requireFit } from '../saes/readDictionary.ts';
 import {
   integer,
@@ -41,7 +40,8 @@ export const describeCommand: Command = {
   name: 'describe',
   usage:
     'describe --sae S --text PATH... [--examples [NAME=]PATH]... [--tokens N] [--out DIR] [--model M]',
-  summary: 'Measures every feature on text and writes features.safetensors beside the SAE.',
+  summary:
+    'Measure every feature on N tokens of each path; writes features.safetensors beside the SAE',
   options: {
     ...saeOptions,
     text: { type: 'string', multiple: true },
@@ -99,10 +99,12 @@ async function describeText(input: CommandInput): Promise<DescribeResult> {
       });
       await writeFeatureTable(folder, table);
       return {
-        file: `${folder}/features.safetensors`,
+        file: join(folder, featureTableFile),
         features: dictionary.width,
         active: table.density.filter(density => density > 0).length,
-        withExamples: table.exampleLengths.filter((length, i) => i % 6 === 0 && length > 0).length,
+        withExamples: table.exampleLengths.filter(
+          (length, i) => i % exampleCount === 0 && length > 0,
+        ).length,
         sources: described.map(({ name, tokenIds, quotable }) => ({
           name,
           tokens: tokenIds.length,

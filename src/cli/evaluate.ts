@@ -17,7 +17,7 @@ import {
 import type { Command, CommandInput } from './command.ts';
 import { corpusTokens, progressLog, windowLengthOf } from './corpusOptions.ts';
 
-const defaultTokens = 100_000;
+const defaultTokens = 20_000;
 /** Features looked at per token in an SAE whose sparsity is not a top k. */
 const maxActive = 1024;
 
@@ -25,7 +25,7 @@ const maxActive = 1024;
 export const evaluateCommand: Command = {
   name: 'evaluate',
   usage: 'evaluate --sae S --text PATH... [--k 1,2,4,8,...] [--tokens N] [--model M]',
-  summary: 'How well an SAE reconstructs, and what it costs the model, at every sparsity.',
+  summary: 'How well an SAE reconstructs, and what it costs the model, at several sparsities.',
   options: {
     ...saeOptions,
     text: { type: 'string', multiple: true },

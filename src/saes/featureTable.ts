@@ -53,7 +53,8 @@ export interface FeatureTableOrigin {
   readonly model: string;
 }
 
-const fileName = 'features.safetensors';
+/** The table's file, beside the SAE's. */
+export const featureTableFile = 'features.safetensors';
 const format = 'loupe-features-1';
 
 /** How each field is stored: its type and its shape behind F. */
@@ -89,7 +90,7 @@ export async function writeFeatureTable(folder: string, table: FeatureTable): Pr
     tensors[field] = stored(type, [features, ...rest], table[field]);
   }
   const { sources, convention, model } = table.about;
-  await writeSafetensors(join(folder, fileName), tensors, {
+  await writeSafetensors(join(folder, featureTableFile), tensors, {
     format,
     sae_weights_sha256: await hashOfWeights(folder),
     model,
@@ -103,7 +104,7 @@ export async function readFeatureTable(
   folder: string,
   features: number,
 ): Promise<FeatureTable | undefined> {
-  const path = join(folder, fileName);
+  const path = join(folder, featureTableFile);
   if (!(await stat(path).catch(() => undefined))) return undefined;
   const file = await SafetensorsFile.open(path);
   if (file.metadata.get('format') !== format) {
