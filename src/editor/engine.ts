@@ -1,0 +1,199 @@
+import * as vscode from 'vscode';
+import { DisposableStore, DisposableValue } from '../common/disposable.ts';
+import { Failure } from '../common/failure.ts';
+import { RestartPolicy } from '../common/restartPolicy.ts';
+import type {
+  EngineContract,
+  FeatureLabels,
+  LoadProgress,
+  ModelInfo,
+  ModelRequest,
+  SaeInfo,
+} from '../contracts/engine.ts';
+import type { Caller, CallOptions } from '../messages/calls.ts';
+import { EngineProcess } from './engineProcess.ts';
+
+/** A running engine with the selected model and SAE loaded. */
+export interface LoadedEngine {
+  readonly caller: Caller<EngineContract>;
+  readonly model: ModelInfo;
+  readonly sae: SaeInfo;
+  readonly labels: FeatureLabels;
+}
+
+/** What went wrong, and what the user may choose anew to mend it. */
+export interface EngineFailure {
+  readonly failure: Failure;
+  readonly stage: 'process' | 'model' | 'sae';
+}
+
+export type EngineState =
+  | { readonly kind: 'off' }
+  | { readonly kind: 'loading'; readonly step: string; readonly fraction: number | null }
+  | { readonly kind: 'ready'; readonly engine: LoadedEngine }
+  | ({ readonly kind: 'failed' } & EngineFailure);
+
+/** Which model and SAE are to be loaded. */
+export interface EngineSelection {
+  readonly model: ModelRequest;
+  readonly saePath: string;
+}
+
+/** How the engine ended by itself, and whether it is being started again. */
+export interface EngineStop {
+  readonly reason: string;
+  readonly restarting: boolean;
+}
+
+/** The engine as the editor sees it: off until it is needed, then loading, ready or failed; restarted once by itself. */
+export class Engine implements vscode.Disposable {
+  private readonly owned = new DisposableStore();
+  private readonly changed = this.owned.register(new vscode.EventEmitter<void>());
+  private readonly stopped = this.owned.register(new vscode.EventEmitter<EngineStop>());
+  private readonly process = this.owned.register(new DisposableValue<EngineProcess>());
+  private readonly restartPolicy = new RestartPolicy();
+  private current: EngineState = { kind: 'off' };
+  private last: LoadedEngine | undefined;
+  private loading: Promise<LoadedEngine> | undefined;
+  /** The load in progress, or the last one: one that was overtaken by another changes nothing any more. */
+  private load = new AbortController();
+  private loadedModel: { readonly key: string; readonly info: ModelInfo } | undefined;
+
+  readonly onDidChangeState = this.changed.event;
+  /** The process has ended without being asked to. */
+  readonly onDidStop = this.stopped.event;
+  private readonly program: string;
+  private readonly selection: () => EngineSelection;
+  private readonly log: vscode.LogOutputChannel;
+
+  constructor(program: string, selection: () => EngineSelection, log: vscode.LogOutputChannel) {
+    this.program = program;
+    this.selection = selection;
+    this.log = log;
+  }
+
+  get state(): EngineState {
+    return this.current;
+  }
+
+  /** The engine that was last ready: names, shapes and labels, also while it is away; its caller may be dead. */
+  get loaded(): LoadedEngine | undefined {
+    return this.last;
+  }
+
+  /** The engine with everything loaded; starts it, or tries again after a failure. */
+  ready(): Promise<LoadedEngine> {
+    return (this.loading ??= this.loadSelection());
+  }
+
+  /** Another model or SAE was selected: loads it if the engine is in use. */
+  reload(): void {
+    if (this.current.kind === 'off') return;
+    this.loading = this.loadSelection();
+    this.loading.catch(() => undefined); // the state tells
+  }
+
+  /** Ends the process and starts another. */
+  async restart(): Promise<void> {
+    this.endProcess();
+    this.loading = this.loadSelection();
+    await this.loading;
+  }
+
+  dispose(): void {
+    this.load.abort();
+    this.owned.dispose();
+  }
+
+  private async loadSelection(): Promise<LoadedEngine> {
+    this.load.abort();
+    const load = (this.load = new AbortController());
+    const { signal } = load;
+    let stage: EngineFailure['stage'] = 'process';
+    const onProgress = (progress: LoadProgress): void => {
+      if (!signal.aborted) this.enter({ kind: 'loading', ...progress });
+    };
+    try {
+      this.enter({ kind: 'loading', step: 'Starting the engine', fraction: null });
+      const caller = await this.start();
+      const { model: request, saePath } = this.selection();
+      stage = 'model';
+      const model = await this.loadModel(caller, request, { signal, onProgress });
+      stage = 'sae';
+      const sae = await caller.call('loadSae', { path: saePath }, { signal, onProgress });
+      const labels = await caller.call('featureLabels', null, { signal });
+      const engine = { caller, model, sae, labels };
+      this.last = engine;
+      this.enter({ kind: 'ready', engine });
+      return engine;
+    } catch (error) {
+      const failure = Failure.from(error);
+      // The pending call hears of the end before the process's own event does.
+      if (failure.code === 'stopped') await this.process.value?.ended;
+      if (signal.aborted && this.loading) return this.loading;
+      this.loading = undefined;
+      if (!signal.aborted) this.fail(failure, stage);
+      throw failure;
+    }
+  }
+
+  private async start(): Promise<Caller<EngineContract>> {
+    if (this.process.value) return this.process.value.caller;
+    const started = new EngineProcess(this.program, this.log);
+    this.process.value = started;
+    started.onDidStop(reason => this.processStopped(reason));
+    await started.shakeHands();
+    return started.caller;
+  }
+
+  private async loadModel(
+    caller: Caller<EngineContract>,
+    request: ModelRequest,
+    options: CallOptions<LoadProgress>,
+  ): Promise<ModelInfo> {
+    const key = JSON.stringify(request);
+    if (this.loadedModel?.key === key) return this.loadedModel.info;
+    this.loadedModel = undefined;
+    const info = await caller.call('loadModel', request, options);
+    this.loadedModel = { key, info };
+    return info;
+  }
+
+  private processStopped(reason: string): void {
+    this.log.error(`The engine stopped: ${reason}.`);
+    this.endProcess();
+    const restarting = this.restartPolicy.stopped(Date.now());
+    if (restarting) {
+      this.loading = this.loadSelection();
+      this.loading.catch(() => undefined); // the state tells
+    } else {
+      const failure = new Failure('stopped', `The engine stopped again (${reason}).`, {
+        action: 'Restart it, or look at the log.',
+      });
+      this.fail(failure, 'process');
+    }
+    this.stopped.fire({ reason, restarting });
+  }
+
+  private endProcess(): void {
+    this.load.abort();
+    this.process.value = undefined;
+    this.loadedModel = undefined;
+    this.loading = undefined;
+  }
+
+  private fail(failure: Failure, stage: EngineFailure['stage']): void {
+    this.log.error(failure);
+    this.enter({ kind: 'failed', failure, stage });
+  }
+
+  private enter(state: EngineState): void {
+    this.current = state;
+    this.changed.fire();
+  }
+}
+
+/** Tells results of one model and SAE from those of another. */
+export function selectionKey({ model, sae }: LoadedEngine): string {
+  return `${model.hash} ${sae.path}`;
+}

@@ -1,0 +1,55 @@
+import * as vscode from 'vscode';
+
+/** What the document's tokens are tinted by. */
+export type TintMode = 'strongest' | 'pinned only' | 'off';
+
+/** Loupe's settings as package.json declares them. */
+export interface Settings {
+  /** '' stands for the embedded one. */
+  readonly 'model.path': string;
+  readonly 'sae.path': string;
+  readonly sparsity: number;
+  /** 0 stands for as many as the machine has cores, less one. */
+  readonly threads: number;
+  readonly 'analysis.onOpen': boolean;
+  readonly 'analysis.delay': number;
+  readonly 'analysis.maxCharacters': number;
+  readonly 'hover.features': number;
+  readonly 'hover.predictions': number;
+  readonly tint: TintMode;
+  readonly 'features.denseAbove': number;
+  readonly codeLens: boolean;
+}
+
+/** The setting's present value; package.json's default where the user's is of another type. */
+export function setting<S extends keyof Settings>(name: S): Settings[S] {
+  const configuration = vscode.workspace.getConfiguration('loupe');
+  const value = configuration.get<Settings[S]>(name);
+  const byDefault = configuration.inspect<Settings[S]>(name)?.defaultValue;
+  const chosen = typeof value === typeof byDefault ? value : byDefault;
+  if (chosen === undefined) throw new Error(`package.json declares no setting loupe.${name}`);
+  return chosen;
+}
+
+/** Writes a setting where it is set already: in the workspace, or else for the user. */
+export async function changeSetting<S extends keyof Settings>(
+  name: S,
+  value: Settings[S],
+): Promise<void> {
+  const configuration = vscode.workspace.getConfiguration('loupe');
+  const inWorkspace = configuration.inspect(name)?.workspaceValue !== undefined;
+  const target = inWorkspace
+    ? vscode.ConfigurationTarget.Workspace
+    : vscode.ConfigurationTarget.Global;
+  await configuration.update(name, value, target);
+}
+
+/** Calls back when one of the settings has changed. */
+export function onDidChangeSettings(
+  names: readonly (keyof Settings)[],
+  listener: () => void,
+): vscode.Disposable {
+  return vscode.workspace.onDidChangeConfiguration(event => {
+    if (names.some(name => event.affectsConfiguration(`loupe.${name}`))) listener();
+  });
+}
