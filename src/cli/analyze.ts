@@ -52,7 +52,7 @@ async function analyze(input: CommandInput): Promise<AnalyzeResult> {
     input.log(`Analysing ${path} ...`);
     await new Analysis(model, sae, { keepBytes: 0 }).analyze(
       { documentId: path, text, visible: { start: 0, end: 0 }, predictions: 1 },
-      { signal, report: part => parts.push(part) },
+      { signal, report: collect(parts, line => input.log(line)) },
     );
     const kept = k ?? sae.maxK;
     const tokens = parts.flatMap(part => tokensOf(part, text, kept, top ?? kept));
@@ -62,6 +62,18 @@ async function analyze(input: CommandInput): Promise<AnalyzeResult> {
     await sae.dispose();
     await model.dispose();
   }
+}
+
+/** Takes parts in, and logs at most every five seconds how many tokens they have come to. */
+function collect(parts: AnalysisPart[], log: (line: string) => void): (part: AnalysisPart) => void {
+  let [tokens, last] = [0, performance.now()];
+  return part => {
+    parts.push(part);
+    tokens += part.tokenIds.length;
+    if (performance.now() - last < 5000) return;
+    last = performance.now();
+    log(`${tokens} tokens`);
+  };
 }
 
 /** The labels of the features that occur. */
