@@ -137,7 +137,7 @@ function convention(
     `Measured at ${sparsity} on ${counted} tokens of ${list}, in windows of ${windowLength}, without the tokens that the SAE's`,
     ` token policy leaves out; density is the fraction of these tokens on which the feature is active, the histogram has`,
     ` ${histogramBins} equal bins from 0 to the largest activation, a top token's share is of the feature's summed`,
-    ` activation; up to ${exampleCount} examples`,
+    ` activation, a label names the tokens whose share most exceeds their frequency in the text; up to ${exampleCount} examples`,
     quoted.length > 0 ? ` from ${quoted.join(', ')}` : '',
     `; promoted and suppressed tokens by W_U times the decoder row with the final norm's gain.`,
   ].join('');

@@ -1,3 +1,5 @@
+import { stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { FeatureCard, FeatureExample, FeatureLabels } from '../contracts/engine.ts';
 import { tokensLabel } from './featureLabel.ts';
 import {
@@ -6,11 +8,10 @@ import {
   histogramBins,
   promotedCount,
   readFeatureTable,
+  tellingTokenCount,
   topTokenCount,
   type FeatureTable,
 } from './featureTable.ts';
-import { stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
 
 /** What a hover and the feature panel say of an SAE's features. */
 export class FeatureCards {
@@ -21,7 +22,7 @@ export class FeatureCards {
   constructor(table: FeatureTable, tokenText: (id: number) => string) {
     this.table = table;
     this.tokenText = tokenText;
-    const labels = Array.from(table.density, (_, feature) => tokensLabel(this.topTokens(feature)));
+    const labels = Array.from(table.density, (_, feature) => this.label(feature));
     this.labels = { density: table.density, labels, convention: table.about.convention };
   }
 
@@ -43,6 +44,16 @@ export class FeatureCards {
       suppressed: this.logits(feature, table.suppressed, table.suppressedLogits),
       convention: table.about.convention,
     };
+  }
+
+  private label(feature: number): string {
+    const { tellingTokens, tellingWeights } = this.table;
+    const at = feature * tellingTokenCount;
+    const tokens = Array.from(tellingTokens.subarray(at, at + tellingTokenCount), (id, i) => ({
+      id,
+      weight: tellingWeights[at + i] ?? 0,
+    })).filter(({ weight }) => weight > 0);
+    return tokensLabel(tokens.map(({ id, weight }) => ({ token: this.tokenText(id), weight })));
   }
 
   private topTokens(feature: number): FeatureCard['topTokens'][number][] {

@@ -2,24 +2,24 @@
 const shown = 3;
 
 /**
- * A stand-in for a feature's label: the tokens on which it fires most, joined. Words that differ only in case or in the
+ * A stand-in for a feature's label: the tokens that tell it from others, joined. Words that differ only in case or in the
  * space before them count as one; a piece inside a word begins with an ellipsis; white space is made visible.
  */
 export function tokensLabel(
-  topTokens: readonly { readonly token: string; readonly share: number }[],
+  tokens: readonly { readonly token: string; readonly weight: number }[],
 ): string {
-  const words = new Map<string, { text: string; share: number }>();
-  for (const { token, share } of topTokens) {
+  const words = new Map<string, { text: string; weight: number }>();
+  for (const { token, weight } of tokens) {
     const key = token.trim().toLowerCase() || token;
     const known = words.get(key);
-    if (known) known.share += share;
-    else words.set(key, { text: readable(token), share });
+    if (known) known.weight += weight;
+    else words.set(key, { text: readable(token), weight });
   }
-  const strongest = [...words.values()].sort((a, b) => b.share - a.share);
+  const strongest = [...words.values()].sort((a, b) => b.weight - a.weight);
   const first = strongest[0];
   if (!first) return '';
   // What adds next to nothing to the first would only blur it.
-  const telling = strongest.filter(({ share }) => share >= first.share / 20).slice(0, shown);
+  const telling = strongest.filter(({ weight }) => weight >= first.weight / 10).slice(0, shown);
   return telling.map(({ text }) => text).join(' · ');
 }
 

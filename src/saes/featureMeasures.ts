@@ -3,6 +3,7 @@ import {
   exampleCount,
   exampleLength,
   histogramBins,
+  tellingTokenCount,
   topTokenCount,
   type FeatureTable,
 } from './featureTable.ts';
@@ -42,11 +43,14 @@ export function measureFeatures(index: FeatureIndex, corpus: Corpus): FeatureMea
     topTokens: new Uint32Array(F * topTokenCount),
     topTokenShares: new Float32Array(F * topTokenCount),
     topTokenMeans: new Float32Array(F * topTokenCount),
+    tellingTokens: new Uint32Array(F * tellingTokenCount),
+    tellingWeights: new Float32Array(F * tellingTokenCount),
     exampleTokens: new Uint32Array(F * exampleCount * exampleLength),
     exampleActivations: new Float32Array(F * exampleCount * exampleLength),
     exampleLengths: new Uint8Array(F * exampleCount),
     exampleSources: new Uint8Array(F * exampleCount),
   };
+  const frequencies = tokenFrequencies(corpus.tokenIds);
   for (let feature = 0; feature < F; feature++) {
     const [from = 0, to = 0] = index.starts.subarray(feature, feature + 2);
     const fired: Fired = {
@@ -61,7 +65,9 @@ export function measureFeatures(index: FeatureIndex, corpus: Corpus): FeatureMea
       const bin = bins + Math.min(histogramBins - 1, Math.floor((value / max) * histogramBins));
       measures.histogram[bin] = (measures.histogram[bin] ?? 0) + 1;
     }
-    findTopTokens(fired, corpus, measures, feature);
+    const tokens = tokensOf(fired, corpus);
+    writeTopTokens(tokens, measures, feature);
+    writeTellingTokens(tokens, frequencies, measures, feature);
     findExamples(fired, corpus, measures, feature);
   }
   return measures;
@@ -73,12 +79,17 @@ interface Fired {
   readonly activations: Float32Array;
 }
 
-function findTopTokens(
-  { positions, activations }: Fired,
-  corpus: Corpus,
-  to: FeatureMeasures,
-  feature: number,
-): void {
+/** One token's part in a feature. */
+interface TokenShare {
+  readonly id: number;
+  /** Of the feature's summed activation. */
+  readonly share: number;
+  /** Mean activation on this token, where active. */
+  readonly mean: number;
+}
+
+/** The tokens on which a feature fires, by descending share. */
+function tokensOf({ positions, activations }: Fired, corpus: Corpus): TokenShare[] {
   const byToken = new Map<number, { mass: number; count: number }>();
   let total = 0;
   positions.forEach((position, i) => {
@@ -90,15 +101,47 @@ function findTopTokens(
     sums.count++;
     total += activation;
   });
-  const strongest = [...byToken]
-    .sort(([idA, a], [idB, b]) => b.mass - a.mass || idA - idB)
-    .slice(0, topTokenCount);
-  strongest.forEach(([id, { mass, count }], i) => {
+  return Array.from(byToken, ([id, { mass, count }]) => ({
+    id,
+    share: mass / total,
+    mean: mass / count,
+  })).sort((a, b) => b.share - a.share || a.id - b.id);
+}
+
+function writeTopTokens(tokens: readonly TokenShare[], to: FeatureMeasures, feature: number): void {
+  tokens.slice(0, topTokenCount).forEach(({ id, share, mean }, i) => {
     const at = feature * topTokenCount + i;
     to.topTokens[at] = id;
-    to.topTokenShares[at] = mass / total;
-    to.topTokenMeans[at] = mass / count;
+    to.topTokenShares[at] = share;
+    to.topTokenMeans[at] = mean;
   });
+}
+
+/**
+ * What is frequent everywhere says little of a feature: a token counts by its term of the Kullback-Leibler divergence
+ * between the feature's tokens and the text's.
+ */
+function writeTellingTokens(
+  tokens: readonly TokenShare[],
+  frequencies: ReadonlyMap<number, number>,
+  to: FeatureMeasures,
+  feature: number,
+): void {
+  const weighted = tokens
+    .map(({ id, share }) => ({ id, weight: share * Math.log(share / (frequencies.get(id) ?? 1)) }))
+    .filter(({ weight }) => weight > 0)
+    .sort((a, b) => b.weight - a.weight || a.id - b.id);
+  weighted.slice(0, tellingTokenCount).forEach(({ id, weight }, i) => {
+    to.tellingTokens[feature * tellingTokenCount + i] = id;
+    to.tellingWeights[feature * tellingTokenCount + i] = weight;
+  });
+}
+
+/** The fraction of the text that each token makes up. */
+function tokenFrequencies(tokenIds: Uint32Array): ReadonlyMap<number, number> {
+  const frequencies = new Map<number, number>();
+  for (const id of tokenIds) frequencies.set(id, (frequencies.get(id) ?? 0) + 1 / tokenIds.length);
+  return frequencies;
 }
 
 /** The places where the feature fires most in text that may be quoted, each with what surrounds it. */

@@ -14,6 +14,7 @@ import {
 
 export const histogramBins = 20; // B
 export const topTokenCount = 8; // N
+export const tellingTokenCount = 4; // M
 export const exampleCount = 6; // E
 export const exampleLength = 21; // W
 export const promotedCount = 8; // P
@@ -30,6 +31,10 @@ export interface FeatureTable {
   readonly topTokenShares: Float32Array; // (F, N)
   /** Mean activation on those tokens, where active, (F, N). */
   readonly topTokenMeans: Float32Array;
+  /** Tokens that tell the feature from others, most telling first, (F, M); padding has the weight 0. */
+  readonly tellingTokens: Uint32Array;
+  /** share * ln(share / frequency of the token in the text), (F, M). */
+  readonly tellingWeights: Float32Array;
   /** Tokens of the examples, strongest example first, (F, E, W). */
   readonly exampleTokens: Uint32Array;
   readonly exampleActivations: Float32Array; // (F, E, W)
@@ -65,6 +70,8 @@ const layout = {
   topTokens: ['id', [topTokenCount]],
   topTokenShares: ['F16', [topTokenCount]],
   topTokenMeans: ['F16', [topTokenCount]],
+  tellingTokens: ['id', [tellingTokenCount]],
+  tellingWeights: ['F16', [tellingTokenCount]],
   exampleTokens: ['id', [exampleCount, exampleLength]],
   exampleActivations: ['F16', [exampleCount, exampleLength]],
   exampleLengths: ['U8', [exampleCount]],
