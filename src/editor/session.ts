@@ -26,11 +26,7 @@ export class Session implements vscode.Disposable {
   constructor(store: vscode.Memento) {
     this.store = store;
     this.selection = restore(store);
-    const { register } = this.owned;
-    register.call(
-      this.owned,
-      onDidChangeSettings(['sparsity'], () => this.setK(setting('sparsity'))),
-    );
+    this.owned.register(onDidChangeSettings(['sparsity'], () => this.setK(setting('sparsity'))));
   }
 
   /** Never above what the loaded SAE offers. */

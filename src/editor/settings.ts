@@ -9,7 +9,7 @@ export interface Settings {
   readonly 'model.path': string;
   readonly 'sae.path': string;
   readonly sparsity: number;
-  /** 0 stands for as many as the machine has cores, less one. */
+  /** 0 stands for half of the processors, at least two. */
   readonly threads: number;
   readonly 'analysis.onOpen': boolean;
   readonly 'analysis.delay': number;

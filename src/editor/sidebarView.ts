@@ -1,5 +1,5 @@
 import * as vscode from 'vscode';
-import { DisposableStore, DisposableValue } from '../common/disposable.ts';
+import { DisposableStore, DisposableValue, type Disposable } from '../common/disposable.ts';
 import type { SidebarCommand, SidebarHost, SidebarView } from '../contracts/panels.ts';
 import { createCaller, serve, type Caller } from '../messages/calls.ts';
 import { acceptPages } from '../messages/panel.ts';
@@ -19,7 +19,7 @@ const commands: Record<SidebarCommand, string> = {
 /** The Loupe side bar: the sparsity slider, the document's metrics and its features. */
 export class SidebarViewProvider implements vscode.WebviewViewProvider, vscode.Disposable {
   private readonly owned = new DisposableStore();
-  private readonly view = this.owned.register(new DisposableValue<vscode.Disposable>());
+  private readonly view = this.owned.register(new DisposableValue<Disposable>());
   private readonly extension: vscode.Uri;
   private readonly sources: SidebarSources;
   private page: Caller<SidebarView> | undefined;

@@ -5,7 +5,9 @@ import type { Port } from '../messages/connection.ts';
 export function webviewPort(webview: vscode.Webview, onDidDispose: vscode.Event<void>): Port {
   return {
     // false: the page is hidden or gone; the next page asks for everything anew.
-    post: async message => void (await webview.postMessage(message)),
+    post: async message => {
+      await webview.postMessage(message);
+    },
     onMessage: listener => webview.onDidReceiveMessage(listener),
     onClose: listener => onDidDispose(() => listener()),
   };

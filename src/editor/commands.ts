@@ -1,0 +1,164 @@
+import * as vscode from 'vscode';
+import { Failure } from '../common/failure.ts';
+import { noDocument } from './analyzer.ts';
+import { chooseModel, chooseSae } from './chooseFiles.ts';
+import type { FeaturePanels } from './featurePanel.ts';
+import { presentFailure } from './presentFailure.ts';
+import { isFeature } from './session.ts';
+import type { SidebarSources } from './sidebarState.ts';
+import { rangeOf } from './tokenDecorations.ts';
+
+/** What the commands act on. */
+export interface CommandTargets extends SidebarSources {
+  readonly panels: FeaturePanels;
+  readonly log: vscode.LogOutputChannel;
+}
+
+type Act = (targets: CommandTargets, argument: unknown) => void | Promise<void>;
+
+/** Every command of package.json; those with a feature take its number, or ask for it. */
+const commands: Readonly<Record<string, Act>> = {
+  'loupe.analyzeDocument': analyzeDocument,
+  'loupe.clearAnalysis': ({ active, analyzer }) => {
+    if (active.current) analyzer.clear(active.current);
+  },
+  'loupe.pinFeature': async (targets, argument) => {
+    const feature = await featureOf(targets, argument, 'Pin a feature: tint documents by it');
+    if (feature !== undefined) targets.session.pin(feature);
+  },
+  'loupe.unpinFeature': ({ session }) => session.pin(undefined),
+  'loupe.showFeature': async (targets, argument) => {
+    const feature = await featureOf(targets, argument, 'Show a feature');
+    if (feature !== undefined) targets.panels.show(feature);
+  },
+  'loupe.revealNext': (targets, argument) => reveal(targets, argument, 1),
+  'loupe.revealPrevious': (targets, argument) => reveal(targets, argument, -1),
+  'loupe.setSparsity': setSparsity,
+  'loupe.increaseSparsity': ({ session }) => session.setK(session.k + 1),
+  'loupe.decreaseSparsity': ({ session }) => session.setK(session.k - 1),
+  'loupe.explainAtCursor': () => execute('editor.action.showHover'),
+  'loupe.chooseModel': chooseModel,
+  'loupe.chooseSae': chooseSae,
+  'loupe.restartEngine': ({ engine }) => engine.restart().then(() => undefined),
+  'loupe.showLog': ({ log }) => log.show(true),
+  'loupe.showMenu': showMenu,
+};
+
+/** Registers them all; what one throws is told to the user in one way. */
+export function registerCommands(targets: CommandTargets): vscode.Disposable {
+  const run = async (act: Act, argument: unknown): Promise<void> => {
+    try {
+      await act(targets, argument);
+    } catch (error) {
+      const failure = Failure.from(error);
+      const { state } = targets.engine;
+      const ofEngine = state.kind === 'failed' && state.failure === failure;
+      presentFailure(failure, ofEngine ? state.stage : 'document');
+    }
+  };
+  return vscode.Disposable.from(
+    ...Object.entries(commands).map(([id, act]) =>
+      vscode.commands.registerCommand(id, (argument: unknown) => run(act, argument)),
+    ),
+  );
+}
+
+async function analyzeDocument({ active, analyzer }: CommandTargets): Promise<void> {
+  const document = documentInFront() ?? (panelInFront() ? active.current : undefined);
+  if (!document) throw noDocument();
+  await analyzer.analyze(document);
+}
+
+function documentInFront(): vscode.TextDocument | undefined {
+  return vscode.window.activeTextEditor?.document;
+}
+
+/** Whether a webview lies where the editors are: it speaks of the document that was active before. */
+function panelInFront(): boolean {
+  const input = vscode.window.tabGroups.activeTabGroup.activeTab?.input;
+  return input instanceof vscode.TabInputWebview;
+}
+
+async function featureOf(
+  { engine }: CommandTargets,
+  argument: unknown,
+  title: string,
+): Promise<number | undefined> {
+  if (isFeature(argument)) return argument;
+  const features = engine.loaded?.sae.features;
+  const text = await vscode.window.showInputBox({
+    title: `Loupe: ${title}`,
+    prompt: features === undefined ? 'Number of the feature' : `Number, 0 to ${features - 1}`,
+    validateInput: value => {
+      const number = Number(value);
+      const fits = value.trim() !== '' && isFeature(number) && number < (features ?? Infinity);
+      return fits ? undefined : 'Not the number of a feature.';
+    },
+  });
+  return text === undefined ? undefined : Number(text);
+}
+
+/** Moves the cursor to the next or the previous token on which the feature fires, around the document's end. */
+async function reveal(targets: CommandTargets, argument: unknown, step: 1 | -1): Promise<void> {
+  const { active, analyzer, session } = targets;
+  const feature = await featureOf(targets, argument ?? session.pinned, 'Go to a feature');
+  const document = active.current;
+  const analysis = document && analyzer.of(document)?.analysis;
+  if (feature === undefined || !analysis) return;
+  const firings = analysis.firings(feature, session.k);
+  if (firings.length === 0) {
+    const message = `Feature #${feature} fires nowhere in this document at k = ${session.k}.`;
+    vscode.window.setStatusBarMessage(message, 5000);
+    return;
+  }
+  const editor =
+    active.editor ?? (await vscode.window.showTextDocument(document, { preview: false }));
+  const cursor = document.offsetAt(editor.selection.start);
+  const ordered = step === 1 ? firings : firings.toReversed();
+  const isBeyond = (start: number): boolean => (step === 1 ? start > cursor : start < cursor);
+  const found = ordered.find(({ start }) => isBeyond(start)) ?? ordered[0];
+  if (!found) return;
+  const range = rangeOf(document, found);
+  const { viewColumn } = editor;
+  const shown = await vscode.window.showTextDocument(document, {
+    ...(viewColumn !== undefined && { viewColumn }),
+  });
+  shown.selection = new vscode.Selection(range.start, range.end);
+  shown.revealRange(range, vscode.TextEditorRevealType.InCenterIfOutsideViewport);
+}
+
+async function setSparsity({ session }: CommandTargets): Promise<void> {
+  const { k, maxK } = session;
+  const text = await vscode.window.showInputBox({
+    title: 'Loupe: Set Sparsity',
+    prompt: `Features kept per token (k), 1 to ${maxK}`,
+    value: String(k),
+    validateInput: value => {
+      const number = Number(value);
+      const fits = Number.isInteger(number) && number >= 1 && number <= maxK;
+      return fits ? undefined : `A whole number from 1 to ${maxK}.`;
+    },
+  });
+  if (text !== undefined) session.setK(Number(text));
+}
+
+async function showMenu({ engine }: CommandTargets): Promise<void> {
+  const failed = engine.state.kind === 'failed';
+  const items = [
+    ...(failed ? [['$(debug-restart) Restart Engine', 'loupe.restartEngine']] : []),
+    ['$(search) Analyze Document', 'loupe.analyzeDocument'],
+    ['$(close) Clear Analysis', 'loupe.clearAnalysis'],
+    ['$(settings) Set Sparsity', 'loupe.setSparsity'],
+    ['$(layout-sidebar-left) Open Side Bar', 'loupe.sidebar.focus'],
+    ['$(file-binary) Choose SAE', 'loupe.chooseSae'],
+    ['$(chip) Choose Model', 'loupe.chooseModel'],
+    ...(failed ? [] : [['$(debug-restart) Restart Engine', 'loupe.restartEngine']]),
+    ['$(output) Show Log', 'loupe.showLog'],
+  ].map(([label = '', command = '']) => ({ label, command }));
+  const chosen = await vscode.window.showQuickPick(items, { title: 'Loupe' });
+  if (chosen) await execute(chosen.command);
+}
+
+async function execute(command: string): Promise<void> {
+  await vscode.commands.executeCommand(command);
+}

@@ -1,0 +1,53 @@
+import * as vscode from 'vscode';
+import { ActiveDocument } from './editor/activeDocument.ts';
+import { Analyzer } from './editor/analyzer.ts';
+import { registerCommands } from './editor/commands.ts';
+import { DocumentCodeLens } from './editor/documentCodeLens.ts';
+import { Engine } from './editor/engine.ts';
+import { FeatureHover } from './editor/featureHover.ts';
+import { FeaturePanels } from './editor/featurePanel.ts';
+import { presentFailure, presentRestart } from './editor/presentFailure.ts';
+import { selectedFiles } from './editor/selection.ts';
+import { Session } from './editor/session.ts';
+import { onDidChangeSettings } from './editor/settings.ts';
+import { SidebarViewProvider } from './editor/sidebarView.ts';
+import { StatusItem } from './editor/statusItem.ts';
+import { TokenDecorations } from './editor/tokenDecorations.ts';
+
+/** Builds Loupe's parts and wires them; the engine starts when it is first needed. */
+export function activate(context: vscode.ExtensionContext): void {
+  const own = <T extends vscode.Disposable>(part: T): T => {
+    context.subscriptions.push(part);
+    return part;
+  };
+  const log = own(vscode.window.createOutputChannel('Loupe', { log: true }));
+  const program = vscode.Uri.joinPath(context.extensionUri, 'dist', 'engine.js').fsPath;
+  const engine = own(new Engine(program, () => selectedFiles(context), log));
+  const session = own(new Session(context.workspaceState));
+  const active = own(new ActiveDocument());
+  const analyzer = own(new Analyzer(engine));
+  const sources = { engine, session, active, analyzer };
+  const panels = own(new FeaturePanels(context.extensionUri, sources));
+  own(new TokenDecorations(analyzer, session));
+  own(new FeatureHover(analyzer, engine, session));
+  own(new DocumentCodeLens(analyzer, session));
+  own(new SidebarViewProvider(context.extensionUri, sources));
+  own(new StatusItem(engine, analyzer, active, session));
+  own(registerCommands({ ...sources, panels, log }));
+  own(onDidChangeSettings(['model.path', 'sae.path', 'threads'], () => engine.reload()));
+  own(engine.onDidChangeState(() => engineChanged(engine, session)));
+  own(engine.onDidStop(({ reason, restarting }) => restarting && presentRestart(reason)));
+  own(analyzer.onDidChange(document => setContext(analyzer, document)));
+  own(active.onDidChange(() => setContext(analyzer, active.current)));
+}
+
+function engineChanged({ state }: Engine, session: Session): void {
+  if (state.kind === 'ready') session.maxK = state.engine.sae.maxK;
+  if (state.kind === 'failed') presentFailure(state.failure, state.stage);
+}
+
+/** Lets keybindings and menus ask whether the active document is analysed. */
+function setContext(analyzer: Analyzer, document: vscode.TextDocument | undefined): void {
+  const analyzed = document !== undefined && analyzer.of(document) !== undefined;
+  void vscode.commands.executeCommand('setContext', 'loupe.analyzed', analyzed);
+}
