@@ -1,6 +1,7 @@
 import { Failure } from '../common/failure.ts';
+import type { Corpus } from '../saes/describedCorpus.ts';
 import { FeatureIndexBuilder } from '../saes/featureIndex.ts';
-import { measureFeatures, type Corpus } from '../saes/featureMeasures.ts';
+import { measureFeatures } from '../saes/featureMeasures.ts';
 import {
   exampleCount,
   histogramBins,

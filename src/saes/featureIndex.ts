@@ -9,6 +9,20 @@ export interface FeatureIndex {
   readonly activations: Float32Array;
 }
 
+/** Where one feature fired, in ascending position. */
+export interface Firings {
+  readonly positions: Uint32Array;
+  readonly activations: Float32Array;
+}
+
+export function firingsOf(
+  { starts, positions, activations }: FeatureIndex,
+  feature: number,
+): Firings {
+  const [from, to] = [starts[feature] ?? 0, starts[feature + 1] ?? 0];
+  return { positions: positions.subarray(from, to), activations: activations.subarray(from, to) };
+}
+
 interface Part {
   readonly features: Uint32Array;
   readonly positions: Uint32Array;

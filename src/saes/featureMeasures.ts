@@ -1,4 +1,6 @@
-import type { FeatureIndex } from './featureIndex.ts';
+import type { Corpus } from './describedCorpus.ts';
+import { findExamples } from './featureExamples.ts';
+import { firingsOf, type FeatureIndex, type Firings } from './featureIndex.ts';
 import {
   exampleCount,
   exampleLength,
@@ -7,26 +9,6 @@ import {
   topTokenCount,
   type FeatureTable,
 } from './featureTable.ts';
-
-/** Text that was run through the model window by window, one source after the other. */
-export interface Corpus {
-  readonly tokenIds: Uint32Array; // (N)
-  /** T: a window of so many tokens was run at a time. */
-  readonly windowLength: number;
-  /** Tokens that the policy leaves in. */
-  readonly counted: number;
-  /** Token between documents, which no example crosses. */
-  readonly separator: number;
-  readonly sources: readonly CorpusSource[];
-}
-
-/** A stretch of the corpus, in whole windows. */
-export interface CorpusSource {
-  readonly name: string;
-  readonly firstPosition: number;
-  /** Whether its licence lets us show pieces of it. */
-  readonly quotable: boolean;
-}
 
 export type FeatureMeasures = Omit<
   FeatureTable,
@@ -52,12 +34,8 @@ export function measureFeatures(index: FeatureIndex, corpus: Corpus): FeatureMea
   };
   const frequencies = tokenFrequencies(corpus.tokenIds);
   for (let feature = 0; feature < F; feature++) {
-    const [from = 0, to = 0] = index.starts.subarray(feature, feature + 2);
-    const fired: Fired = {
-      positions: index.positions.subarray(from, to),
-      activations: index.activations.subarray(from, to),
-    };
-    measures.density[feature] = (to - from) / corpus.counted;
+    const fired = firingsOf(index, feature);
+    measures.density[feature] = fired.positions.length / corpus.counted;
     const max = fired.activations.reduce((most, value) => Math.max(most, value), 0);
     measures.maxActivation[feature] = max;
     const bins = feature * histogramBins;
@@ -73,12 +51,6 @@ export function measureFeatures(index: FeatureIndex, corpus: Corpus): FeatureMea
   return measures;
 }
 
-/** Where one feature fired, in ascending position. */
-interface Fired {
-  readonly positions: Uint32Array;
-  readonly activations: Float32Array;
-}
-
 /** One token's part in a feature. */
 interface TokenShare {
   readonly id: number;
@@ -89,7 +61,7 @@ interface TokenShare {
 }
 
 /** The tokens on which a feature fires, by descending share. */
-function tokensOf({ positions, activations }: Fired, corpus: Corpus): TokenShare[] {
+function tokensOf({ positions, activations }: Firings, corpus: Corpus): TokenShare[] {
   const byToken = new Map<number, { mass: number; count: number }>();
   let total = 0;
   positions.forEach((position, i) => {
@@ -142,74 +114,4 @@ function tokenFrequencies(tokenIds: Uint32Array): ReadonlyMap<number, number> {
   const frequencies = new Map<number, number>();
   for (const id of tokenIds) frequencies.set(id, (frequencies.get(id) ?? 0) + 1 / tokenIds.length);
   return frequencies;
-}
-
-/** The places where the feature fires most in text that may be quoted, each with what surrounds it. */
-function findExamples(fired: Fired, corpus: Corpus, to: FeatureMeasures, feature: number): void {
-  const { positions, activations } = fired;
-  const order = Array.from(positions.keys())
-    .filter(i => corpus.sources[sourceAt(corpus, positions[i] ?? 0)]?.quotable)
-    .sort((a, b) => (activations[b] ?? 0) - (activations[a] ?? 0));
-  const shown: { from: number; to: number }[] = [];
-  const texts = new Set<string>();
-  for (const i of order) {
-    if (shown.length === exampleCount) break;
-    const peak = positions[i] ?? 0;
-    if (shown.some(example => peak >= example.from && peak < example.to)) continue;
-    const example = surroundings(corpus, peak);
-    // Boilerplate would fill all six places with one sentence.
-    const text = corpus.tokenIds.subarray(Math.max(example.from, peak - 3), peak + 2).join();
-    if (texts.has(text)) continue;
-    texts.add(text);
-    writeExample(fired, corpus, to, feature * exampleCount + shown.length, example);
-    shown.push(example);
-  }
-}
-
-function writeExample(
-  { positions, activations }: Fired,
-  corpus: Corpus,
-  to: FeatureMeasures,
-  at: number,
-  example: { from: number; to: number },
-): void {
-  const tokens = corpus.tokenIds.subarray(example.from, example.to);
-  to.exampleTokens.set(tokens, at * exampleLength);
-  to.exampleLengths[at] = tokens.length;
-  to.exampleSources[at] = sourceAt(corpus, example.from);
-  for (let i = lowerBound(positions, example.from); (positions[i] ?? Infinity) < example.to; i++) {
-    to.exampleActivations[at * exampleLength + (positions[i] ?? 0) - example.from] =
-      activations[i] ?? 0;
-  }
-}
-
-/** The tokens around a position, all of its window and its document. */
-function surroundings(
-  { tokenIds, windowLength, separator }: Corpus,
-  peak: number,
-): { from: number; to: number } {
-  const windowStart = Math.floor(peak / windowLength) * windowLength;
-  const windowEnd = Math.min(windowStart + windowLength, tokenIds.length);
-  const half = Math.floor(exampleLength / 2);
-  const latest = Math.max(windowStart, windowEnd - exampleLength);
-  let from = Math.min(Math.max(windowStart, peak - half), latest);
-  let to = Math.min(from + exampleLength, windowEnd);
-  for (let i = peak - 1; i >= from; i--) if (tokenIds[i] === separator) from = i + 1;
-  for (let i = to - 1; i > peak; i--) if (tokenIds[i] === separator) to = i;
-  return { from, to };
-}
-
-function sourceAt({ sources }: Corpus, position: number): number {
-  return sources.findLastIndex(source => source.firstPosition <= position);
-}
-
-/** The first index whose value is not below `value`. */
-function lowerBound(sorted: Uint32Array, value: number): number {
-  let [low, high] = [0, sorted.length];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((sorted[middle] ?? 0) < value) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
