@@ -64,7 +64,9 @@ const excludedToken =
 
 function surprisal(nats: number): string {
   if (Number.isNaN(nats)) return 'first token: nothing precedes it';
-  return `surprisal ${nats.toFixed(2)} nats (p = ${formatPercent(Math.exp(-nats))})`;
+  const probability = formatPercent(Math.exp(-nats));
+  const relation = probability.startsWith('<') ? '' : '= ';
+  return `surprisal ${nats.toFixed(2)} nats (p ${relation}${probability})`;
 }
 
 function table(features: readonly FeatureActivation[], options: HoverOptions): string[] {
