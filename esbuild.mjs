@@ -1,5 +1,5 @@
 // Bundles everything that ships: `node esbuild.mjs [--production] [--watch]`.
-import { existsSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import * as esbuild from 'esbuild';
 import { buildKernel } from './scripts/buildKernel.mjs';
@@ -80,19 +80,14 @@ function kilobytes(bytes) {
 }
 
 rmSync('dist', { recursive: true, force: true });
-const landed = targets.filter(({ entry }) => {
-  if (existsSync(entry)) return true;
-  console.warn(`skipped: ${entry} does not exist yet`);
-  return false;
-});
 await buildKernel();
 if (values.watch) {
-  for (const target of landed) await (await esbuild.context(optionsOf(target))).watch();
+  for (const target of targets) await (await esbuild.context(optionsOf(target))).watch();
   console.log('watching');
 } else {
   const fits = [];
   const inputs = [];
-  for (const target of landed) {
+  for (const target of targets) {
     const { metafile } = await esbuild.build(optionsOf(target));
     fits.push(reportSizes(target, metafile));
     inputs.push(...Object.keys(metafile.inputs));

@@ -65,6 +65,12 @@ export async function openEditor(
     throw error;
   });
   await page.goto(server.address(workspace, join(workspace, file)));
+  const close = async (): Promise<void> => {
+    await browser.close();
+    await server.stop();
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  };
+  closeWhenInterrupted(close);
   return {
     page,
     server,
@@ -74,12 +80,16 @@ export async function openEditor(
       current = { ...current, ...change };
       writeSettings(folders, current);
     },
-    async close() {
-      await browser.close();
-      await server.stop();
-      rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
-    },
+    close,
   };
+}
+
+/** The server is in a process group of its own and would outlive an interrupted test. */
+function closeWhenInterrupted(close: () => Promise<void>): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => {
+      void close().finally(() => process.exit(1));
+    });
 }
 
 /** Where the embedded SAE is not built, a random one stands in: what is shown then means nothing, but all is shown. */
@@ -101,7 +111,7 @@ async function start(
   try {
     const browser = await launch();
     const page = await browser.newPage({ viewport: { width: 1400, height: 900 } });
-    page.setDefaultTimeout(60_000);
+    page.setDefaultTimeout(180_000);
     return { server, browser, page };
   } catch (error) {
     await server.stop();

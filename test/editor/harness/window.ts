@@ -5,7 +5,7 @@ import type { Frame, Locator, Page } from 'playwright-core';
 export async function eventually<T>(
   what: string,
   value: () => Promise<T | undefined>,
-  milliseconds = 60_000,
+  milliseconds = 180_000,
 ): Promise<T> {
   let problem: unknown;
   for (const end = Date.now() + milliseconds; Date.now() < end;) {
@@ -25,16 +25,12 @@ export function statusItem(page: Page): Locator {
   return page.locator('.statusbar-item[id$="loupe.status"]');
 }
 
-/** Waits until the extension has arrived and the model is loaded, and says what the status item shows then. */
+/** Waits until the model is loaded and nothing is being analysed, and says what the status item shows then. */
 export async function whenReady(page: Page): Promise<string> {
-  return eventually(
-    'loaded model in the status bar',
-    async () => {
-      const text = await statusItem(page).innerText({ timeout: 1000 });
-      return / · k \d+$/.test(text.trim()) ? text.trim() : undefined;
-    },
-    180_000,
-  );
+  return eventually('loaded model and a finished analysis in the status bar', async () => {
+    const text = await statusItem(page).innerText({ timeout: 5000 });
+    return / · k \d+$/.test(text.trim()) ? text.trim() : undefined;
+  });
 }
 
 /**
@@ -51,9 +47,11 @@ export async function runCommand(page: Page, title: string): Promise<void> {
     await page.keyboard.press('F1');
     await input.waitFor({ timeout: 5000 });
     await input.fill(`>${title}`);
-    await row.first().click({ timeout: 2000 });
+    await row.first().waitFor({ timeout: 3000 });
     return true;
   });
+  await row.first().click();
+  await input.waitFor({ state: 'hidden' });
 }
 
 /** Opens a file of the workspace by name. */
@@ -65,9 +63,10 @@ export async function openFile(page: Page, name: string): Promise<void> {
     await page.keyboard.press('Control+P');
     await input.waitFor({ timeout: 5000 });
     await input.fill(name);
-    await row.first().click({ timeout: 3000 });
+    await row.first().waitFor({ timeout: 5000 });
     return true;
   });
+  await row.first().click();
   await page.locator('.tab.active', { hasText: name }).waitFor();
 }
 
