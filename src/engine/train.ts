@@ -6,6 +6,7 @@ import { writeSaeLens } from '../saes/formats/saelens.ts';
 import { ActivationStore, type StoreDescription } from '../training/activationStore.ts';
 import type { ActivationSource } from '../training/activations.ts';
 import { readCorpus } from '../training/corpus.ts';
+import { budgetsOf } from '../training/objective.ts';
 import { packTokens } from '../training/packTokens.ts';
 import type { TrainingSettings } from '../training/settings.ts';
 import { Trainer, type TrainingProgress } from '../training/trainer.ts';
@@ -44,6 +45,8 @@ interface Material {
 
 /** Trains an SAE into a folder: SAELens files, checkpoints, and a record of how it was made. */
 export async function train(request: TrainRequest, options: TrainOptions): Promise<TrainResult> {
+  // Refuses what cannot be trained before anything is loaded.
+  budgetsOf(request.settings.objective, request.settings.k, request.settings.budgets);
   const material = await gather(request, options);
   try {
     return await trainOn(material, request, options);
