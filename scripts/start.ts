@@ -21,6 +21,7 @@ const shownLines = 40;
 const settings = {
   'security.workspace.trust.enabled': false,
   'workbench.startupEditor': 'none',
+  'editor.wordWrap': 'on',
   'workbench.secondarySideBar.defaultVisibility': 'hidden',
   'chat.disableAIFeatures': true,
   'telemetry.telemetryLevel': 'off',

@@ -131,7 +131,7 @@ describe('reading a document', () => {
 
   it('an untitled document is analysed too', async () => {
     const { page } = editor;
-    await runCommand(page, 'Create: New Untitled Text File');
+    await runCommand(page, 'File: New Untitled Text File');
     await page.locator('.tab.active', { hasText: 'Untitled' }).waitFor();
     await page.keyboard.type('The court ruled that the evidence was not admissible.');
     await runCommand(page, 'Loupe: Analyze Document');

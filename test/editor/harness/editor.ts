@@ -47,6 +47,7 @@ const settings: Readonly<Record<string, unknown>> = {
   'editor.hover.delay': 100,
   'editor.cursorBlinking': 'solid',
   'editor.minimap.enabled': false,
+  'editor.wordWrap': 'on',
 };
 
 /** Starts a server of its own under a temporary folder and opens `file` of the samples. */
