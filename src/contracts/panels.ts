@@ -84,6 +84,8 @@ export interface FeatureHost {
   /** Moves to another feature by number, or by one step. */
   go: Call<{ readonly feature: number }, null>;
   pin: Call<{ readonly feature: number | null }, null>;
+  /** Selects a token of the open document, by the offset that `FeatureHere` gave. */
+  reveal: Call<{ readonly start: number }, null>;
 }
 
 /** What the host tells the feature panel. */
@@ -105,6 +107,9 @@ export type FeatureState =
     };
 
 export interface FeatureHere {
+  /** UTF-16 offset of the token in the document. */
+  readonly start: number;
+  /** 1 for the first line. */
   readonly line: number;
   readonly before: string;
   readonly token: string;

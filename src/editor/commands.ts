@@ -4,9 +4,9 @@ import { noDocument } from './analyzer.ts';
 import { chooseModel, chooseSae } from './chooseFiles.ts';
 import type { FeaturePanels } from './featurePanel.ts';
 import { presentFailure } from './presentFailure.ts';
+import { revealToken } from './revealToken.ts';
 import { isFeature } from './session.ts';
 import type { SidebarSources } from './sidebarState.ts';
-import { rangeOf } from './tokenDecorations.ts';
 
 /** What the commands act on. */
 export interface CommandTargets extends SidebarSources {
@@ -111,20 +111,13 @@ async function reveal(targets: CommandTargets, argument: unknown, step: 1 | -1):
     vscode.window.setStatusBarMessage(message, 5000);
     return;
   }
-  const editor =
-    active.editor ?? (await vscode.window.showTextDocument(document, { preview: false }));
-  const cursor = document.offsetAt(editor.selection.start);
+  const position = active.editor?.selection.start;
+  const cursor = position === undefined ? -1 : document.offsetAt(position);
   const ordered = step === 1 ? firings : firings.toReversed();
   const isBeyond = (start: number): boolean => (step === 1 ? start > cursor : start < cursor);
   const found = ordered.find(({ start }) => isBeyond(start)) ?? ordered[0];
   if (!found) return;
-  const range = rangeOf(document, found);
-  const { viewColumn } = editor;
-  const shown = await vscode.window.showTextDocument(document, {
-    ...(viewColumn !== undefined && { viewColumn }),
-  });
-  shown.selection = new vscode.Selection(range.start, range.end);
-  shown.revealRange(range, vscode.TextEditorRevealType.InCenterIfOutsideViewport);
+  await revealToken(document, found);
 }
 
 async function setSparsity({ session }: CommandTargets): Promise<void> {

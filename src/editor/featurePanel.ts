@@ -8,6 +8,7 @@ import { acceptPages } from '../messages/panel.ts';
 import { failureText } from './presentFailure.ts';
 import { isFeature } from './session.ts';
 import type { SidebarSources } from './sidebarState.ts';
+import { revealToken } from './revealToken.ts';
 import { rangeOf } from './tokenDecorations.ts';
 import { webviewHtml, webviewOptions } from './webviewHtml.ts';
 import { webviewPort } from './webviewPort.ts';
@@ -85,6 +86,14 @@ export class FeaturePanel implements vscode.Disposable {
       this.sources.session.pin(feature ?? undefined);
       return null;
     },
+    reveal: ({ start }: FeatureHost['reveal']['in']) => {
+      const document = this.sources.active.current;
+      const [token] =
+        (document && this.sources.analyzer.of(document)?.analysis?.tokensIn(start, start + 1, 1)) ??
+        [];
+      if (document && token) void revealToken(document, token);
+      return null;
+    },
   };
 
   /** Fetches the card; a later fetch overtakes an earlier one. */
@@ -135,7 +144,8 @@ export class FeaturePanel implements vscode.Disposable {
       const text = (from: number, to: number): string =>
         document.getText(rangeOf(document, { start: Math.max(0, from), end: to }));
       return {
-        line: range.start.line,
+        start,
+        line: range.start.line + 1,
         before: text(start - contextCharacters, start),
         token: text(start, end),
         after: text(end, end + contextCharacters),

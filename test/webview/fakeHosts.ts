@@ -62,6 +62,10 @@ export function fakeFeatureHost(state: FeatureState): FakeHost<FeatureHost, Feat
         calls.push(['pin', input]);
         return null;
       },
+      reveal: (input: unknown) => {
+        calls.push(['reveal', input]);
+        return null;
+      },
     },
   };
   return host;

@@ -76,6 +76,13 @@ describe('the feature panel', () => {
     assert.equal(await number.inputValue(), '17');
   });
 
+  it('selects a token of the document by its line, and keeps its own number for a reload', async () => {
+    await page.getByRole('button', { name: 'line 12' }).click();
+    await eventually(() => assert.deepEqual(host.inputs('reveal'), [{ start: 512 }]));
+    const kept = await page.evaluate(() => sessionStorage.getItem('state'));
+    assert.match(kept ?? '', /"feature":4021/);
+  });
+
   it('unpins what is pinned', async () => {
     await show(featureState({ pinned: true }));
     const pin = page.getByRole('button', { name: 'Unpin' });

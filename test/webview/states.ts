@@ -160,14 +160,29 @@ export function featureState(change: { feature?: number; pinned?: boolean } = {}
     },
     here: [
       {
+        start: 512,
         line: 12,
         before: 'and beside the long road that led down to the slow brown ',
         token: ' river',
         after: ' they stopped to rest, and no one said a word until the evening',
         activation: 10.6,
       },
-      { line: 3, before: '', token: 'Water', after: ` ${hostile.markup}`, activation: 7.31 },
-      { line: 1_204, before: 'to the ', token: ' sea', after: '.', activation: 0.42 },
+      {
+        start: 40,
+        line: 3,
+        before: '',
+        token: 'Water',
+        after: ` ${hostile.markup}`,
+        activation: 7.31,
+      },
+      {
+        start: 90_000,
+        line: 1_204,
+        before: 'to the ',
+        token: ' sea',
+        after: '.',
+        activation: 0.42,
+      },
     ],
   };
 }

@@ -17,6 +17,7 @@ export interface FeatureView {
 }
 
 export function createFeatureView(host: Caller<FeatureHost>): FeatureView {
+  const reveal = (start: number): void => send(host.call('reveal', { start }));
   const header = createHeader({
     go: feature => send(host.call('go', { feature })),
     pin: feature => send(host.call('pin', { feature })),
@@ -47,7 +48,7 @@ export function createFeatureView(host: Caller<FeatureHost>): FeatureView {
       header.update(shown);
       histogram.update(card.histogram, card.maxActivation);
       tokens.replaceChildren(topTokensTable(card), promotedTable(card), suppressedTable(card));
-      here.replaceChildren(hereList(shown.here, card.maxActivation));
+      here.replaceChildren(hereList(shown.here, card.maxActivation, reveal));
       examples.replaceChildren(exampleList(card));
       setText(convention, card.convention);
     },

@@ -50,6 +50,7 @@ function show(state: FeatureState): void {
       view.update(state);
       const before = feature;
       feature = state.card.feature;
+      keepState({ feature });
       if (before === undefined) window.scrollTo(0, readKeptState()['scroll'] ?? 0);
       else if (before !== feature) announce(`Feature ${feature}, ${state.card.label}`);
       break;

@@ -44,19 +44,23 @@ function exampleItem({ tokens, activations, source }: FeatureExample, max: numbe
 const context = 80;
 
 /** The open document's tokens on which the feature fires, strongest first. */
-export function hereList(here: readonly FeatureHere[], max: number): HTMLElement {
+export function hereList(
+  here: readonly FeatureHere[],
+  max: number,
+  reveal: (start: number) => void,
+): HTMLElement {
   if (here.length === 0) {
     return element('p', { class: 'dim' }, 'It fires nowhere in the open document at this k.');
   }
   return element(
     'ol',
     { class: 'here' },
-    ...here.map(({ line, before, token, after, activation }) =>
+    ...here.map(({ start, line, before, token, after, activation }) =>
       element(
         'li',
         {},
         element('span', { class: 'amount' }, formatActivation(activation)),
-        element('span', { class: 'line dim' }, `line ${formatCount(line)}`),
+        lineLink(line, () => reveal(start)),
         element(
           'p',
           { class: 'passage', attributes: { dir: 'auto' } },
@@ -67,6 +71,16 @@ export function hereList(here: readonly FeatureHere[], max: number): HTMLElement
       ),
     ),
   );
+}
+
+function lineLink(line: number, reveal: () => void): HTMLElement {
+  const link = element(
+    'button',
+    { class: 'line', title: 'Select it in the document' },
+    `line ${formatCount(line)}`,
+  );
+  link.addEventListener('click', reveal);
+  return link;
 }
 
 function endOf(text: string): string {
