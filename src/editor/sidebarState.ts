@@ -24,8 +24,9 @@ export function sidebarState(sources: SidebarSources): SidebarState {
   const { engine, analyzer, active } = sources;
   const document = active.current;
   const analyzed = document && analyzer.of(document);
-  // What was analysed stays readable while the engine is away.
-  if (analyzed?.analysis && engine.loaded) {
+  // What was analysed to its end stays readable while the engine is away.
+  const isCut = engine.state.kind === 'failed' && analyzed?.stage.kind !== 'done';
+  if (analyzed?.analysis && engine.loaded && !isCut) {
     return { kind: 'analyzed', document: documentState(analyzed, engine.loaded, sources.session) };
   }
   const { state } = engine;
