@@ -154,19 +154,21 @@ export function serverFolders(
     userData: join(root, 'data'),
     extensions: join(root, 'extensions'),
   };
-  for (const folder of [folders.home, folders.extensions, join(folders.userData, 'User')])
-    mkdirSync(folder, { recursive: true });
+  for (const folder of [folders.home, folders.extensions]) mkdirSync(folder, { recursive: true });
   writeSettings(folders, settings);
   return folders;
 }
 
-/** Writes the user settings; a running server takes them over by itself. */
+/** Writes the settings, the user's and the machine's (files on the server); a running server takes them over by itself. */
 export function writeSettings(
-  folders: Pick<ServerFolders, 'userData'>,
+  { userData }: Pick<ServerFolders, 'userData'>,
   settings: Readonly<Record<string, unknown>>,
 ): void {
-  const file = join(folders.userData, 'User/settings.json');
-  writeFileSync(file, `${JSON.stringify(settings, undefined, 2)}\n`);
+  for (const part of ['User', 'Machine']) {
+    mkdirSync(join(userData, part), { recursive: true });
+    const file = join(userData, part, 'settings.json');
+    writeFileSync(file, `${JSON.stringify(settings, undefined, 2)}\n`);
+  }
 }
 
 /** Its output goes to `logFile`: much of it is about parts that were not compiled here. */

@@ -1,6 +1,5 @@
 // `npm start`: builds and packages Loupe, prints the analysis of a sample, and opens the samples in an editor.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   cacheFolder,
@@ -96,7 +95,6 @@ function isSet(variable: string | undefined): boolean {
 async function openOnDesktop(code: string, vsix: string): Promise<void> {
   step(`Opening ${samples} in ${code}`);
   const userData = join(cacheFolder(), 'desktop/data');
-  mkdirSync(join(userData, 'User'), { recursive: true });
   writeSettings({ userData }, settings);
   const folders = [
     '--user-data-dir',

@@ -70,7 +70,7 @@ describe('what breaks', () => {
     assert.deepEqual(enginesUnder(server.pid), []);
     // What was read stays readable.
     assert.match(await hoverOver(page, 'forest', /surprisal/), /#\d+/);
-    await stopped.getByText('Restart').click();
+    await stopped.getByRole('button', { name: 'Restart' }).click();
     await whenReady(page);
     await checkUsable();
     await dismissNotifications(page);

@@ -46,7 +46,7 @@ export async function runCommand(page: Page, title: string): Promise<void> {
     await page.keyboard.press('Escape');
     await page.keyboard.press('F1');
     await input.waitFor({ timeout: 5000 });
-    await input.fill(`>${title}`);
+    await input.fill(`>${title}`, { timeout: 5000 });
     await row.first().waitFor({ timeout: 3000 });
     return true;
   });
@@ -62,7 +62,7 @@ export async function openFile(page: Page, name: string): Promise<void> {
     await page.keyboard.press('Escape');
     await page.keyboard.press('Control+P');
     await input.waitFor({ timeout: 5000 });
-    await input.fill(name);
+    await input.fill(name, { timeout: 5000 });
     await row.first().waitFor({ timeout: 5000 });
     return true;
   });
