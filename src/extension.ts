@@ -37,7 +37,7 @@ export function activate(context: vscode.ExtensionContext): void {
   own(onDidChangeSettings(['model.path', 'sae.path', 'threads'], () => engine.reload()));
   own(engine.onDidChangeState(() => engineChanged(engine, session)));
   own(engine.onDidStop(({ reason, restarting }) => restarting && presentRestart(reason)));
-  own(analyzer.onDidChange(document => setContext(analyzer, document)));
+  own(analyzer.onDidChange(() => setContext(analyzer, active.current)));
   own(active.onDidChange(() => setContext(analyzer, active.current)));
 }
 

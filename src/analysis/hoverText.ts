@@ -36,9 +36,13 @@ export interface ReadToken {
 export function hoverText(tokens: readonly ReadToken[], options: HoverOptions): string {
   const [first, ...others] = tokens;
   if (first === undefined) return '';
-  const rest = others.map(token => otherToken(token, options));
+  const rest = others.slice(0, otherTokens).map(token => otherToken(token, options));
+  if (others.length > rest.length) rest.push(`${others.length - rest.length} more tokens`);
   return [explain(first, options), ...rest].join('\n\n');
 }
+
+/** Most tokens of the same word that get a line of their own: some scripts have no spaces between words. */
+const otherTokens = 8;
 
 /** What the hover says where there is no token. */
 export const notAnalyzed =

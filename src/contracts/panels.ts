@@ -21,7 +21,8 @@ export interface SidebarView {
   show: Call<SidebarState, null>;
 }
 
-export type SidebarCommand = 'analyzeDocument' | 'restartEngine' | 'showLog' | 'chooseSae';
+export type SidebarCommand =
+  'analyzeDocument' | 'restartEngine' | 'showLog' | 'chooseModel' | 'chooseSae';
 
 export interface FeatureQuery {
   readonly search: string;

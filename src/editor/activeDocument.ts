@@ -16,7 +16,8 @@ export class ActiveDocument implements vscode.Disposable {
     this.owned.register(vscode.window.onDidChangeActiveTextEditor(editor => this.follow(editor)));
     this.owned.register(
       vscode.workspace.onDidCloseTextDocument(closed => {
-        if (closed === this.document) this.set(undefined);
+        // A change of language is told as closing and opening; only what is really closed says so itself.
+        if (closed === this.document && closed.isClosed) this.set(undefined);
       }),
     );
   }
@@ -53,7 +54,8 @@ export function isAnalyzable(document: vscode.TextDocument): boolean {
 /** UTF-16 offsets of what the user sees of the document; its start where nobody sees it. */
 export function visibleOffsets(document: vscode.TextDocument): { start: number; end: number } {
   const editor = vscode.window.visibleTextEditors.find(e => e.document === document);
-  const range = editor?.visibleRanges[0];
-  if (!range) return { start: 0, end: 0 };
-  return { start: document.offsetAt(range.start), end: document.offsetAt(range.end) };
+  const first = editor?.visibleRanges[0];
+  const last = editor?.visibleRanges.at(-1);
+  if (!first || !last) return { start: 0, end: 0 };
+  return { start: document.offsetAt(first.start), end: document.offsetAt(last.end) };
 }

@@ -59,8 +59,9 @@ export class AnalyzedDocument implements vscode.Disposable {
     } catch (error) {
       if (run.signal.aborted) return;
       const failure = Failure.from(error);
-      if (failure.code === 'stopped') this.enter({ kind: 'interrupted' });
-      else this.enter({ kind: 'failed', failure });
+      // Not cancelled here: the engine let go of it, for another model, SAE or process.
+      const isCut = failure.code === 'stopped' || failure.code === 'cancelled';
+      this.enter(isCut ? { kind: 'interrupted' } : { kind: 'failed', failure });
     }
   }
 

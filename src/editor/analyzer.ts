@@ -24,7 +24,9 @@ export class Analyzer implements vscode.Disposable {
     for (const subscription of [
       engine.onDidChangeState(() => this.engineChanged()),
       workspace.onDidChangeTextDocument(event => this.edited(event)),
-      workspace.onDidCloseTextDocument(document => this.clear(document)),
+      workspace.onDidCloseTextDocument(document => {
+        if (document.isClosed) this.clear(document);
+      }),
       window.onDidChangeTextEditorVisibleRanges(event => this.scrolled(event.textEditor)),
       window.onDidChangeActiveTextEditor(editor => this.opened(editor)),
       onDidChangeSettings(['hover.predictions', 'analysis.maxCharacters'], () => this.again()),
@@ -73,6 +75,7 @@ export class Analyzer implements vscode.Disposable {
 
   private opened(editor: vscode.TextEditor | undefined): void {
     if (!editor || !setting('analysis.onOpen') || !isAnalyzable(editor.document)) return;
+    if (this.engine.state.kind === 'failed') return;
     if (this.documents.has(editor.document) || editor.document.getText().length === 0) return;
     // Nobody asked for this document in particular: its failure shows in the views, not as a notification.
     this.analyze(editor.document).catch(() => undefined);
@@ -86,7 +89,9 @@ export class Analyzer implements vscode.Disposable {
     if (start >= analyzed.region.start && end <= analyzed.region.end) return;
     if (end - start > setting('analysis.maxCharacters')) return; // would never fit
     clearTimeout(this.scrollTimer);
-    this.scrollTimer = setTimeout(() => analyzed.analyzeAgain(), setting('analysis.delay'));
+    this.scrollTimer = setTimeout(() => {
+      if (this.documents.get(editor.document) === analyzed) analyzed.analyzeAgain();
+    }, setting('analysis.delay'));
   }
 
   private engineChanged(): void {

@@ -1,5 +1,6 @@
 import * as vscode from 'vscode';
 import { Failure } from '../common/failure.ts';
+import { isAnalyzable } from './activeDocument.ts';
 import { noDocument } from './analyzer.ts';
 import { chooseModel, chooseSae } from './chooseFiles.ts';
 import type { FeaturePanels } from './featurePanel.ts';
@@ -70,7 +71,8 @@ async function analyzeDocument({ active, analyzer }: CommandTargets): Promise<vo
 }
 
 function documentInFront(): vscode.TextDocument | undefined {
-  return vscode.window.activeTextEditor?.document;
+  const document = vscode.window.activeTextEditor?.document;
+  return document && isAnalyzable(document) ? document : undefined;
 }
 
 /** Whether a webview lies where the editors are: it speaks of the document that was active before. */

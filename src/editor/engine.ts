@@ -129,7 +129,7 @@ export class Engine implements vscode.Disposable {
     } catch (error) {
       const failure = Failure.from(error);
       // The pending call hears of the end before the process's own event does.
-      if (failure.code === 'stopped') await this.process.value?.ended;
+      if (failure.code === 'stopped' && !signal.aborted) await this.process.value?.ended;
       if (signal.aborted && this.loading) return this.loading;
       this.loading = undefined;
       if (!signal.aborted) this.fail(failure, stage);
@@ -142,7 +142,12 @@ export class Engine implements vscode.Disposable {
     const started = new EngineProcess(this.program, this.log);
     this.process.value = started;
     started.onDidStop(reason => this.processStopped(reason));
-    await started.shakeHands();
+    try {
+      await started.shakeHands();
+    } catch (error) {
+      if (this.process.value === started) this.process.value = undefined;
+      throw error;
+    }
     return started.caller;
   }
 

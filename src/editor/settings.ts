@@ -28,7 +28,24 @@ export function setting<S extends keyof Settings>(name: S): Settings[S] {
   const byDefault = configuration.inspect<Settings[S]>(name)?.defaultValue;
   const chosen = typeof value === typeof byDefault ? value : byDefault;
   if (chosen === undefined) throw new Error(`package.json declares no setting loupe.${name}`);
-  return chosen;
+  return typeof chosen === 'number' ? (withinBounds(name, chosen) as Settings[S]) : chosen;
+}
+
+/** The bounds that package.json declares; VS Code only warns of them. */
+const bounds: Partial<Record<keyof Settings, readonly [number, number]>> = {
+  sparsity: [1, 4096],
+  threads: [0, 256],
+  'analysis.delay': [0, 60_000],
+  'analysis.maxCharacters': [1000, 1_000_000],
+  'hover.features': [1, 64],
+  'hover.predictions': [1, 20],
+};
+
+/** The nearest whole number within the setting's bounds; as it is where it has none. */
+function withinBounds(name: keyof Settings, value: number): number {
+  const [least, most] = bounds[name] ?? [undefined, undefined];
+  if (least === undefined || most === undefined) return value;
+  return Math.min(Math.max(Math.round(value), least), most);
 }
 
 /** Writes a setting where it is set already: in the workspace, or else for the user. */

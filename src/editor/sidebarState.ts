@@ -43,7 +43,7 @@ export function sidebarState(sources: SidebarSources): SidebarState {
 function engineFailed(state: Extract<EngineState, { kind: 'failed' }>): SidebarState {
   const first: Record<typeof state.stage, readonly SidebarCommand[]> = {
     process: ['restartEngine'],
-    model: [],
+    model: ['chooseModel'],
     sae: ['chooseSae'],
   };
   return {

@@ -13,6 +13,7 @@ const commands: Record<SidebarCommand, string> = {
   analyzeDocument: 'loupe.analyzeDocument',
   restartEngine: 'loupe.restartEngine',
   showLog: 'loupe.showLog',
+  chooseModel: 'loupe.chooseModel',
   chooseSae: 'loupe.chooseSae',
 };
 

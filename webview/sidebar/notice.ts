@@ -6,6 +6,7 @@ const commands: Readonly<Record<SidebarCommand, string>> = {
   analyzeDocument: 'Analyze Document',
   restartEngine: 'Restart Engine',
   showLog: 'Show Log',
+  chooseModel: 'Choose Model…',
   chooseSae: 'Choose SAE…',
 };
 
