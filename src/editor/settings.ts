@@ -43,9 +43,8 @@ const bounds: Partial<Record<keyof Settings, readonly [number, number]>> = {
 
 /** The nearest whole number within the setting's bounds; as it is where it has none. */
 function withinBounds(name: keyof Settings, value: number): number {
-  const [least, most] = bounds[name] ?? [undefined, undefined];
-  if (least === undefined || most === undefined) return value;
-  return Math.min(Math.max(Math.round(value), least), most);
+  const range = bounds[name];
+  return range ? Math.min(Math.max(Math.round(value), range[0]), range[1]) : value;
 }
 
 /** Writes a setting where it is set already: in the workspace, or else for the user. */
