@@ -6,11 +6,13 @@ import type { StepOptions, TrainingKernel } from './trainingKernel.ts';
 
 type JumpReluSettings = Pick<TrainingSettings, 'features' | 'k' | 'sparsityCoefficient'>;
 
-/** Bandwidth of the straight-through kernel as a share of the first threshold. */
-const bandwidthShare = 0.5;
+/** Bandwidth of the straight-through kernel as a share of the first threshold: wide, for batches of a thousand. */
+const bandwidthShare = 1;
 /** What the learning rate of log theta is, in learning rates: theta has to follow weights that grow in every row. */
-const thresholdRate = 10;
-/** How fast the coefficient follows: each step multiplies it by exp(followRate (L0 / K - 1)), the bracket at most 1. */
+const thresholdRate = 20;
+/** lambda = base (L0 / K)^gain: at once larger where too much fires, so that L0 does not swing about K. */
+const gain = 4;
+/** How fast the base follows: each step multiplies it by exp(followRate (L0 / K - 1)), the bracket at most 1. */
 const followRate = 0.02;
 
 /**
@@ -18,15 +20,15 @@ const followRate = 0.02;
  * Both derivatives by theta are straight-through estimates with a rectangle of bandwidth epsilon (equations 11 and 12):
  *   da/dtheta = -theta/epsilon and dL0/dtheta = -1/epsilon where |h - theta| < epsilon/2, else 0.
  * h is seen where it is above 0 and among its sample's candidates. theta starts as the one number that lets B K
- * activations of the first batch fire, and lambda as its square, which is about what leaving out an activation costs;
- * lambda then follows L0 until it is K, unless it is given.
+ * activations of the first batch fire, and the base of lambda as its square, which is about what leaving out an activation
+ * costs; lambda then follows the batch's L0 until that is K, unless it is given.
  */
 export class JumpRelu implements Sparsity {
   /** (F) log theta; -Infinity before the first step. */
   private readonly logThreshold: Float32Array;
   private readonly firstMoment: Float32Array;
   private readonly secondMoment: Float32Array;
-  /** lambda, epsilon. */
+  /** lambda's base, epsilon. */
   private readonly scalars = new Float32Array(2);
   /** (F) theta. */
   private readonly theta: Float64Array;
@@ -80,19 +82,23 @@ export class JumpRelu implements Sparsity {
   }
 
   learn(kernel: TrainingKernel, options: StepOptions): number {
-    const [coefficient = NaN] = this.scalars;
-    this.step(this.gradient(kernel), options);
     const l0 = this.active / kernel.shape.batch;
-    if (this.settings.sparsityCoefficient === undefined) {
-      const off = Math.min(1, l0 / this.settings.k - 1);
-      this.scalars[0] = coefficient * Math.exp(followRate * off);
-    }
+    const coefficient = this.coefficient(l0);
+    this.step(this.gradient(kernel, coefficient), options);
+    const off = Math.min(1, l0 / this.settings.k - 1);
+    this.scalars[0] = (this.scalars[0] ?? NaN) * Math.exp(followRate * off);
     return coefficient * l0;
   }
 
+  /** lambda of a batch with this L0. */
+  private coefficient(l0: number): number {
+    const { sparsityCoefficient, k } = this.settings;
+    return sparsityCoefficient ?? (this.scalars[0] ?? NaN) * (l0 / k) ** gain;
+  }
+
   /** (F) d loss / d log theta = theta d loss / d theta. */
-  private gradient({ slopes, indices, shape }: TrainingKernel): Float64Array {
-    const [coefficient = NaN, epsilon = NaN] = this.scalars;
+  private gradient({ slopes, indices, shape }: TrainingKernel, coefficient: number): Float64Array {
+    const epsilon = this.scalars[1] ?? NaN;
     const gradient = new Float64Array(this.settings.features);
     for (let p = 0; p < this.near.length; p++) {
       if (this.near[p] === 0) continue;
@@ -121,7 +127,7 @@ export class JumpRelu implements Sparsity {
   private begin({ values, shape }: TrainingKernel): void {
     const theta = keepLargest(Float32Array.from(values), shape.batch * this.settings.k) || 1;
     this.logThreshold.fill(Math.log(theta));
-    this.scalars[0] = this.settings.sparsityCoefficient ?? theta * theta;
+    this.scalars[0] = theta * theta;
     this.scalars[1] = bandwidthShare * theta;
   }
 
