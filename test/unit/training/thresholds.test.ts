@@ -43,7 +43,7 @@ describe('The reference with thresholds', () => {
       const { gradients } = referenceLoss(p, batch, objective(select));
       for (const part of names) {
         const [value, gradient] = [p[part], gradients[part]];
-        assert.ok(value && gradient);
+        if (!value || !gradient) throw new Error(`no ${part}`);
         for (let trial = 0; trial < 40; trial++) {
           const i = random.below(value.length);
           const difference = slopeAt(
@@ -227,7 +227,7 @@ describe('Thresholds in the kernel against the float64 reference', () => {
     kernel: TrainingKernel,
     select: (step: Step) => {
       readonly expected: ReturnType<typeof referenceLoss>;
-      learn(): unknown;
+      readonly learn: () => unknown;
     },
   ): void {
     const random = new Random(7);
@@ -247,7 +247,7 @@ describe('Thresholds in the kernel against the float64 reference', () => {
       for (const name of names) {
         const [value, m, s, g] = [p[name], first[name], second[name], expected.gradients[name]];
         const found = kernel[name];
-        assert.ok(value && m && s && g && found);
+        if (!value || !m || !s || !g || !found) throw new Error(`no ${name}`);
         const kept = Float64Array.from(m);
         adamReference(value, m, s, g, step, optimizer);
         rows(kernel, found.firstMoment, value.length).forEach((now, i) =>
