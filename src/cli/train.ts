@@ -31,6 +31,7 @@ export const trainCommand: Command = {
     out: { type: 'string' },
     objective: { type: 'string' },
     budgets: { type: 'string' },
+    'sparsity-coefficient': { type: 'string' },
     seed: { type: 'string' },
     activations: { type: 'string' },
     batch: { type: 'string' },
@@ -73,6 +74,10 @@ function request(input: CommandInput): TrainRequest {
   const k = must('k');
   const features = must('width');
   if (k > features) throw usage(`--k is to be at most the width, ${features}.`);
+  const objective = parseObjective(text(values, 'objective') ?? defaultSettings.objective);
+  const sparsityCoefficient = positive(values, 'sparsity-coefficient');
+  if (sparsityCoefficient !== undefined && objective !== 'jumprelu')
+    throw usage('--sparsity-coefficient goes with --objective jumprelu.');
   return {
     model,
     paths,
@@ -87,8 +92,9 @@ function request(input: CommandInput): TrainRequest {
       features,
       k,
       tokens: must('tokens'),
-      objective: parseObjective(text(values, 'objective') ?? defaultSettings.objective),
+      objective,
       budgets: text(values, 'budgets')?.split(',').map(Number),
+      sparsityCoefficient,
       batch: whole('batch') ?? defaultSettings.batch,
       learningRate: positive(values, 'lr') ?? defaultSettings.learningRate,
       weightDecay: positive(values, 'weight-decay') ?? defaultSettings.weightDecay,

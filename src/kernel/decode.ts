@@ -91,6 +91,7 @@ function backward(j: usize, r: usize, thread: u32, b: u32, biasGradient: usize):
   const errors = word(r, job.ERRORS) + <usize>(b * budgets) * n;
   const ends = word(r, job.BUDGET_ENDS);
   const weights = word(r, job.BUDGET_WEIGHTS);
+  const all = word(r, job.ALL_SLOPES) != 0;
   const scale = load<f32>(r, job.GRADIENT_SCALE << 2);
   memory.fill(gradient, 0, n);
   for (let m: i32 = budgets - 1; m >= 0; m--) {
@@ -101,11 +102,11 @@ function backward(j: usize, r: usize, thread: u32, b: u32, biasGradient: usize):
     const slope = accumulateDot(gradient, weight, errors + <usize>m * n, row, n);
     store<f32>(
       slopes + ((<usize>slot) << 2),
-      load<f32>(values + ((<usize>slot) << 2)) > 0 ? slope : 0,
+      all || load<f32>(values + ((<usize>slot) << 2)) > 0 ? slope : 0,
     );
     for (slot--; slot >= begin; slot--) {
       let slope: f32 = 0;
-      if (load<f32>(values + ((<usize>slot) << 2)) > 0)
+      if (all || load<f32>(values + ((<usize>slot) << 2)) > 0)
         slope = dot(gradient, decoder + <usize>load<u32>(indices + ((<usize>slot) << 3)) * n, n);
       store<f32>(slopes + ((<usize>slot) << 2), slope);
     }

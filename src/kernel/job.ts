@@ -65,6 +65,9 @@ export const ERRORS = 9; // (samples, M, D): error of each prefix, then its summ
 export const RESIDUAL = 10; // (samples, D) target - reconstruction of all K; 0: not wanted
 export const GRADIENT_SCALE = 11; // float32: d loss / d (squared error of one sample) times 2
 
+// Whether slopes are wanted of what does not fire too, as if it fired.
+export const ALL_SLOPES = 12;
+
 export const JOB_WORDS = 72;
 
 // Values of PHASE.

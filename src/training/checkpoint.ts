@@ -4,6 +4,7 @@ import { Failure } from '../common/failure.ts';
 import { SafetensorsFile, writeSafetensors, type Tensor } from '../weights/safetensors.ts';
 import type { RowPosition } from './shuffledRows.ts';
 import type { TrainingSettings } from './settings.ts';
+import type { Sparsity } from './sparsity.ts';
 import type { TokenStatistics } from './tokenStatistics.ts';
 import type { TrainingKernel } from './trainingKernel.ts';
 
@@ -15,7 +16,7 @@ export interface CurvePoint {
   readonly dead: number;
 }
 
-/** What a training remembers besides the arrays of its kernel. */
+/** What a training remembers besides the arrays of its kernel and sparsity. */
 export interface TrainingState {
   readonly settings: TrainingSettings;
   readonly statistics: TokenStatistics;
@@ -40,6 +41,7 @@ const arrayNames = ['value', 'firstMoment', 'secondMoment'] as const;
 export async function writeCheckpoint(
   folder: string,
   kernel: TrainingKernel,
+  sparsity: Sparsity,
   state: TrainingState,
   write: CheckpointWriter = writeSafetensors,
 ): Promise<void> {
@@ -47,7 +49,10 @@ export async function writeCheckpoint(
   const steps = await Promise.all(generations.map(name => stepOf(join(folder, name))));
   const [first = -1, second = -1] = steps;
   const path = join(folder, first <= second ? generations[0] : generations[1]);
-  await write(path, tensorsOf(kernel), { loupe_checkpoint: format, state: JSON.stringify(state) });
+  await write(path, tensorsOf(kernel, sparsity), {
+    loupe_checkpoint: format,
+    state: JSON.stringify(state),
+  });
 }
 
 /** The newest whole checkpoint of a folder; undefined where there is none. Fails where there are only broken ones. */
@@ -64,9 +69,13 @@ export async function findCheckpoint(
   return newest;
 }
 
-/** Puts a checkpoint's arrays into a kernel of the same shape. */
-export async function restoreKernel(file: SafetensorsFile, kernel: TrainingKernel): Promise<void> {
-  for (const [name, tensor] of Object.entries(tensorsOf(kernel, false))) {
+/** Puts a checkpoint's arrays into a kernel of the same shape and the objective's sparsity. */
+export async function restoreArrays(
+  file: SafetensorsFile,
+  kernel: TrainingKernel,
+  sparsity: Sparsity,
+): Promise<void> {
+  for (const [name, tensor] of Object.entries(tensorsOf(kernel, sparsity, false))) {
     const entry = file.tensors.get(name);
     if (entry?.dtype !== tensor.dtype || entry.shape.join() !== tensor.shape.join()) {
       throw new Failure(
@@ -98,7 +107,11 @@ async function open(path: string): Promise<{ state: TrainingState; file: Safeten
 }
 
 /** Every array that a step reads and changes; copies, since files are not written from shared memory. */
-function tensorsOf(kernel: TrainingKernel, copy = true): Record<string, Tensor> {
+function tensorsOf(
+  kernel: TrainingKernel,
+  sparsity: Sparsity,
+  copy = true,
+): Record<string, Tensor> {
   const tensors: Record<string, Tensor> = {};
   for (const name of parameterNames) {
     const parameter = kernel[name];
@@ -115,6 +128,13 @@ function tensorsOf(kernel: TrainingKernel, copy = true): Record<string, Tensor> 
         data: copy ? Float32Array.from(data) : data,
       };
     }
+  }
+  for (const [name, data] of Object.entries(sparsity.arrays)) {
+    tensors[name] = {
+      dtype: 'F32',
+      shape: [data.length],
+      data: copy ? Float32Array.from(data) : data,
+    };
   }
   const since = kernel.sinceFired;
   tensors['sinceFired'] = {

@@ -1,4 +1,5 @@
 import type { Encoder } from './encoder.ts';
+import type { Sparsity } from './sparsity.ts';
 import type { TrainingKernel } from './trainingKernel.ts';
 
 /** Explained variance on rows that are not trained on. */
@@ -10,12 +11,16 @@ export interface HeldOutResult {
   readonly l0: number;
 }
 
-/** Measures rows (N, stride) at each of `ks`, ascending and at most K; uses the kernel's batch arrays. */
+/**
+ * Measures rows (N, stride) at each of `ks`, ascending and at most K, by the sparsity of the trained SAE; uses the
+ * kernel's batch arrays.
+ */
 export async function measureHeldOut(
   kernel: TrainingKernel,
   encoder: Encoder,
   rows: Float32Array,
   ks: readonly number[],
+  sparsity?: Pick<Sparsity, 'apply'>,
 ): Promise<HeldOutResult> {
   const { stride } = kernel;
   const { batch, k } = kernel.shape;
@@ -27,6 +32,7 @@ export async function measureHeldOut(
     kernel.input.fill(0);
     kernel.input.set(rows.subarray(first * stride, (first + count) * stride));
     await encoder.encode();
+    sparsity?.apply(kernel);
     for (let b = 0; b < count; b++) {
       addErrors(kernel, b, ks, errors);
       for (let j = 0; j < k; j++) if ((kernel.values[b * k + j] ?? 0) > 0) active++;

@@ -14,7 +14,7 @@ export interface Budgets {
 
 /**
  * The prefixes of an objective with K activations. HierarchicalTopK (arXiv 2505.24473): every prefix 1..K with equal
- * weight, or the given budgets; plain TopK (Gao et al., arXiv 2406.04093): K alone.
+ * weight, or the given budgets; plain TopK (Gao et al., arXiv 2406.04093) and what has a threshold: all that fire.
  */
 export function budgetsOf(
   objective: ObjectiveName,
@@ -23,6 +23,8 @@ export function budgetsOf(
 ): Budgets {
   switch (objective) {
     case 'topk':
+    case 'batchtopk':
+    case 'jumprelu':
       return { ends: Uint32Array.of(k), weights: Float32Array.of(1) };
     case 'hierarchical': {
       const ends = budgets
@@ -30,12 +32,20 @@ export function budgetsOf(
         : Uint32Array.from({ length: k }, (_, j) => j + 1);
       return { ends, weights: new Float32Array(ends.length).fill(1 / ends.length) };
     }
-    case 'batchtopk':
-    case 'jumprelu':
-      throw new Failure('unsupported', `The objective ${objective} cannot be trained yet.`, {
-        action: 'Use --objective hierarchical or topk.',
-      });
   }
+}
+
+/** Per sample, candidates for firing in an objective in which a sample may have more than K: so many times K. */
+const candidatesPerK = 4;
+
+/** Candidates of each sample, K': the strongest features, of which the objective chooses. */
+export function candidatesOf(objective: ObjectiveName, k: number, features: number): number {
+  return hasThreshold(objective) ? Math.min(features, candidatesPerK * k) : k;
+}
+
+/** Whether the trained SAE fires by a threshold and not by rank. */
+export function hasThreshold(objective: ObjectiveName): boolean {
+  return objective === 'batchtopk' || objective === 'jumprelu';
 }
 
 function checkedBudgets(budgets: readonly number[], k: number): Uint32Array {

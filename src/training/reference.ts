@@ -25,6 +25,8 @@ export interface ReferenceObjective {
   readonly width: number; // D
   readonly k: number; // K
   readonly budgets: Budgets;
+  /** Which of the K fire, where not all do: K are then the candidates. */
+  readonly select?: (encoding: ReferenceEncoding) => ReferenceEncoding;
   readonly auxiliary: {
     readonly coefficient: number; // alpha
     readonly k: number;
@@ -85,11 +87,12 @@ export function referenceLoss(
   const gradients = zerosLike(p);
   const left = new Float64Array(batch.batch * o.width);
   const common = { p, batch, width: o.width, gradients };
+  const encoding = encodeReference(p, batch, o.width, o.k);
   const fit = reconstruct({
     ...common,
     ...o.budgets,
     target: batch.target,
-    encoding: encodeReference(p, batch, o.width, o.k),
+    encoding: o.select?.(encoding) ?? encoding,
     scale: 1,
     bias: true,
     residual: left,

@@ -9,6 +9,8 @@ export interface TrainingSettings {
   readonly objective: ObjectiveName;
   /** The prefixes that the hierarchical objective counts; all of 1..K where not given. */
   readonly budgets: readonly number[] | undefined;
+  /** What one firing feature counts in the loss of jumprelu; found by the training, towards an L0 of K, where not given. */
+  readonly sparsityCoefficient?: number | undefined;
   readonly batch: number; // B
   /** Tokens to train on, counted with repetition when the text is shorter. */
   readonly tokens: number;

@@ -4,7 +4,7 @@ import { excludedTokens } from '../saes/tokenPolicy.ts';
 import type { ActivationSource } from './activations.ts';
 import {
   findCheckpoint,
-  restoreKernel,
+  restoreArrays,
   writeCheckpoint,
   type CheckpointWriter,
   type TrainingState,
@@ -12,11 +12,12 @@ import {
 import type { Encoder, OpenEncoder } from './encoder.ts';
 import { measureHeldOut, type HeldOutResult } from './heldOut.ts';
 import { initialise } from './initialise.ts';
-import { budgetsOf } from './objective.ts';
+import { budgetsOf, candidatesOf, hasThreshold } from './objective.ts';
 import { learningRate } from './schedule.ts';
 import { randomStream, streams } from './seeds.ts';
 import type { TrainingSettings } from './settings.ts';
 import { firstRow, ShuffledRows } from './shuffledRows.ts';
+import { openSparsity, type Sparsity } from './sparsity.ts';
 import { measureTokens } from './tokenStatistics.ts';
 import { TrainingKernel } from './trainingKernel.ts';
 
@@ -69,6 +70,7 @@ export class Trainer {
   readonly kernel: TrainingKernel;
   private readonly parts: TrainerParts;
   private readonly encoder: Encoder;
+  private readonly sparsity: Sparsity;
   private readonly rows: ShuffledRows;
   private state: TrainingState;
   private resumePause: (() => void) | undefined;
@@ -79,12 +81,14 @@ export class Trainer {
     state: TrainingState,
     kernel: TrainingKernel,
     encoder: Encoder,
+    sparsity: Sparsity,
   ) {
     this.parts = parts;
     this.settings = state.settings;
     this.state = state;
     this.kernel = kernel;
     this.encoder = encoder;
+    this.sparsity = sparsity;
     this.rows = new ShuffledRows(
       parts.source,
       {
@@ -105,22 +109,25 @@ export class Trainer {
     const found = await findCheckpoint(parts.folder);
     if (found) refuseOtherSettings(found.state.settings, settings, parts.folder);
     const state = found ? { ...found.state, settings } : await firstState(parts);
+    const k = candidatesOf(settings.objective, settings.k, settings.features);
+    const sparsity = openSparsity(settings);
     const kernel = await TrainingKernel.open(parts.wasm, {
       features: settings.features,
       width: parts.source.width,
-      k: settings.k,
+      k,
       batch: settings.batch,
-      budgets: budgetsOf(settings.objective, settings.k, settings.budgets),
+      budgets: budgetsOf(settings.objective, k, settings.budgets),
       auxiliaryK: settings.auxiliaryK,
       decoderBias: true,
       separateTarget: false,
       unitDecoder: settings.unitDecoder,
+      allSlopes: settings.objective === 'jumprelu',
       threads: settings.threads,
     });
     try {
-      if (found) await restoreKernel(found.file, kernel);
+      if (found) await restoreArrays(found.file, kernel, sparsity);
       else initialise(kernel, settings.seed, state.statistics);
-      return new Trainer(parts, state, kernel, await parts.openEncoder(kernel));
+      return new Trainer(parts, state, kernel, await parts.openEncoder(kernel), sparsity);
     } catch (error) {
       await kernel.dispose();
       throw error;
@@ -192,12 +199,16 @@ export class Trainer {
     await writeCheckpoint(
       this.parts.folder,
       this.kernel,
+      this.sparsity,
       this.snapshot,
       this.parts.writeCheckpoint,
     );
   }
 
-  /** Explained variance on the windows that are never trained on, at powers of two up to K. */
+  /**
+   * Explained variance on the windows that are never trained on: at powers of two up to K, or, where features fire by a
+   * threshold, of all that fire, named K.
+   */
   async measureHeldOut(): Promise<HeldOutResult> {
     const { width } = this.parts.source;
     const { policy, scale } = this.state.statistics;
@@ -211,10 +222,13 @@ export class Trainer {
         });
       }
     }
-    const ks = new Set([1, 2, 4, 8, 16, 32, 64, 128].filter(k => k < this.settings.k)).add(
-      this.settings.k,
-    );
-    return measureHeldOut(this.kernel, this.encoder, Float32Array.from(chosen), [...ks]);
+    const { k } = this.settings;
+    const measure = (ks: readonly number[]): Promise<HeldOutResult> =>
+      measureHeldOut(this.kernel, this.encoder, Float32Array.from(chosen), ks, this.sparsity);
+    if (!hasThreshold(this.settings.objective))
+      return measure([...[1, 2, 4, 8, 16, 32, 64, 128].filter(power => power < k), k]);
+    const result = await measure([this.kernel.shape.k]);
+    return { ...result, ev: new Map([[k, result.ev.get(this.kernel.shape.k) ?? NaN]]) };
   }
 
   /** The SAE as it stands, in the scale of the model's own activations. */
@@ -241,7 +255,7 @@ export class Trainer {
         kernel.decoderBias &&
         Float32Array.from(kernel.decoderBias.value.subarray(0, width), b => b / scale),
       subtractDecoderBias: false,
-      rule: { kind: 'topk', maxK: settings.k },
+      rule: this.sparsity.rule,
       tokenPolicy: policy,
     };
   }
@@ -255,6 +269,7 @@ export class Trainer {
     const { kernel, settings } = this;
     await this.rows.next(kernel.input, kernel.stride, signal);
     await this.encoder.encode();
+    this.sparsity.select(kernel);
     const dead = this.deadFeatures();
     const auxiliarySlots =
       dead.length > 0 && settings.auxiliaryK > 0 ? await this.encoder.encodeDead(dead) : 0;
@@ -268,8 +283,10 @@ export class Trainer {
       },
       step,
     );
-    const losses = kernel.step({ ...settings, step, learningRate: rate, auxiliarySlots });
-    if (!Number.isFinite(losses.loss)) {
+    const options = { ...settings, step, learningRate: rate, auxiliarySlots };
+    const losses = kernel.step(options);
+    const loss = losses.loss + this.sparsity.learn(kernel, options);
+    if (!Number.isFinite(loss)) {
       throw new Failure('internal', `The loss is no longer a number at step ${step}.`, {
         action: 'Start again in another folder with a smaller learning rate (--lr).',
       });
@@ -280,7 +297,7 @@ export class Trainer {
       step,
       steps: this.steps,
       tokens: step * settings.batch,
-      loss: losses.loss,
+      loss,
       ev: 1 - losses.squaredError / (variance * scale * scale),
       dead: dead.length / settings.features,
       learningRate: rate,

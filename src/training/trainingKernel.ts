@@ -18,6 +18,8 @@ export interface KernelShape {
   readonly separateTarget: boolean;
   /** Whether decoder rows are scaled to length 1 after each step. */
   readonly unitDecoder: boolean;
+  /** Whether `slopes` are wanted of what does not fire too. */
+  readonly allSlopes?: boolean;
   readonly threads: number;
   /** Samples whose prefix errors are held at once; a smaller number costs gradients kept in memory. */
   readonly chunk?: number;
@@ -86,6 +88,8 @@ export class TrainingKernel {
   /** What fires: descending, 0 where nothing does. The caller fills these before a step. */
   readonly values: Float32Array; // (B, K)
   readonly indices: BigInt64Array; // (B, K)
+  /** d loss / d activation of the last step: 0 where nothing fires, unless the shape asks for all. */
+  readonly slopes: Float32Array; // (B, K)
   /** What dead features would give: (B, slots), filled where a step has auxiliary slots. */
   readonly auxiliaryValues: Float32Array;
   readonly auxiliaryIndices: BigInt64Array;
@@ -164,6 +168,7 @@ export class TrainingKernel {
     this.target = memory.floats(this.addresses.target, batch * this.stride);
     this.values = memory.floats(this.main.values, batch * k);
     this.indices = memory.longs(this.main.indices, batch * k);
+    this.slopes = memory.floats(this.main.slopes, batch * k);
     this.auxiliaryValues = memory.floats(this.auxiliary.values, batch * auxiliaryK);
     this.auxiliaryIndices = memory.longs(this.auxiliary.indices, batch * auxiliaryK);
     this.sinceFired = memory.words(sinceFired, features);
@@ -191,6 +196,7 @@ export class TrainingKernel {
     w[job.SINCE_FIRED] = sinceFired;
     w[job.SUMS] = this.addresses.sums;
     this.describe(job.MAIN, this.main, shape.budgets);
+    w[job.MAIN + job.ALL_SLOPES] = shape.allSlopes ? 1 : 0;
     this.describe(job.AUXILIARY, this.auxiliary, {
       ends: Uint32Array.of(0),
       weights: Float32Array.of(1),
@@ -232,7 +238,7 @@ export class TrainingKernel {
     return {
       values: this.memory.reserve(4 * batch * k),
       indices: this.memory.reserve(8 * batch * k),
-      slopes: this.memory.reserve(4 * this.chunk * k),
+      slopes: this.memory.reserve(4 * batch * k),
       errors: this.memory.reserve(k > 0 ? 4 * this.stride * this.chunk * budgets : 0),
       ends: this.memory.reserve(4 * budgets),
       segments: this.memory.reserve(4 * k),
@@ -246,7 +252,6 @@ export class TrainingKernel {
     w[at + job.BUDGET_ENDS] = r.ends;
     w[at + job.BUDGET_OF_SLOT] = r.segments;
     w[at + job.BUDGET_WEIGHTS] = r.weights;
-    w[at + job.SLOPES] = r.slopes;
     w[at + job.ERRORS] = r.errors;
     this.memory.words(r.ends, budgets.ends.length).set(budgets.ends);
     this.memory.floats(r.weights, budgets.weights.length).set(budgets.weights);
@@ -281,8 +286,10 @@ export class TrainingKernel {
     w[job.MAIN + job.TARGET] = this.addresses.target + first * row;
     w[job.MAIN + job.VALUES] = this.main.values + 4 * first * k;
     w[job.MAIN + job.INDICES] = this.main.indices + 8 * first * k;
+    w[job.MAIN + job.SLOPES] = this.main.slopes + 4 * first * k;
     w[job.MAIN + job.RESIDUAL] = auxiliary > 0 ? this.addresses.residual : 0;
     w[job.AUXILIARY + job.SLOTS] = auxiliary;
+    w[job.AUXILIARY + job.SLOPES] = this.auxiliary.slopes;
     w[job.AUXILIARY + job.TARGET] = this.addresses.residual;
     w[job.AUXILIARY + job.VALUES] = this.auxiliary.values + 4 * first * auxiliary;
     w[job.AUXILIARY + job.INDICES] = this.auxiliary.indices + 8 * first * auxiliary;

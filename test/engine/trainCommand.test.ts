@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { buildKernel } from '../../scripts/buildKernel.mjs';
+import { evaluateCommand } from '../../src/cli/evaluate.ts';
 import { trainCommand } from '../../src/cli/train.ts';
 import type { CommandInput } from '../../src/cli/command.ts';
 import { Failure, type FailureCode } from '../../src/common/failure.ts';
 import { Random } from '../../src/common/random.ts';
-import type { TrainResult } from '../../src/contracts/commandLine.ts';
+import type { EvaluateResult, TrainResult } from '../../src/contracts/commandLine.ts';
 import { readSaeLens } from '../../src/saes/formats/saelens.ts';
 import { modelRequest } from './model.ts';
 
@@ -118,13 +119,36 @@ describe('loupe train', () => {
     assert.deepEqual(resumed.decoder, whole.decoder);
   });
 
+  for (const objective of ['batchtopk', 'jumprelu']) {
+    it(`trains ${objective} into an SAE that fires by thresholds, with about k active by loupe evaluate`, async () => {
+      const out = join(folder, objective);
+      const trained = await run({
+        ...{ activations: join(folder, 'activations'), out, objective },
+        ...{ batch: '32', width: '128' },
+      });
+      assert.ok(trained.ev > 0.2 && trained.ev < 1, `explained variance ${trained.ev}`);
+      const { rule, provenance } = await readSaeLens(out);
+      assert.ok(rule.kind === 'jumprelu' && rule.threshold.every(theta => theta > 0));
+      assert.equal(provenance['training_architecture'], objective);
+      const evaluated = (await evaluateCommand.run({
+        values: { cache: modelRequest().cacheFolder, threads: '2', sae: out, tokens: '512' },
+        positionals: [text],
+        signal: new AbortController().signal,
+        log: () => undefined,
+      })) as EvaluateResult;
+      const [row] = evaluated.results;
+      assert.ok(row && row.l0 > 5 && row.l0 < 12, `L0 ${row?.l0 ?? NaN}`);
+      assert.ok(row.ev > 0.2, `explained variance ${row.ev}`);
+    });
+  }
+
   const refused: readonly [string, CommandInput['values'], FailureCode][] = [
     ['no text', {}, 'usage'],
     ['a missing file', { text: ['/no/such/file.txt'] }, 'not-found'],
     ['a layer that the model has not', { layer: '30' }, 'usage'],
     ['a k above the width', { k: '97' }, 'usage'],
     ['an unknown objective', { objective: 'other' }, 'usage'],
-    ['an objective that cannot be trained yet', { objective: 'jumprelu' }, 'unsupported'],
+    ['a sparsity coefficient for another objective', { 'sparsity-coefficient': '1' }, 'usage'],
     ['a text shorter than a batch', { tokens: '128', batch: '1024' }, 'empty'],
   ];
   for (const [name, values, code] of refused) {

@@ -50,12 +50,19 @@ async function trained(given: TrainerParts): Promise<object> {
   }
 }
 
-function bitsOf({ kernel, snapshot }: Trainer): object {
+function bitsOf(trainer: Trainer): object {
+  const { kernel, snapshot } = trainer;
+  const { rule } = trainer.dictionary({ name: 'toy', model: undefined, provenance: {} });
   const arrays = [kernel.encoder, kernel.decoder, kernel.encoderBias, kernel.decoderBias].flatMap(
     p => (p ? [p.value, p.firstMoment, p.secondMoment].map(array => Float32Array.from(array)) : []),
   );
   // The clock is no part of the result.
-  return { arrays, since: Uint32Array.from(kernel.sinceFired), state: { ...snapshot, seconds: 0 } };
+
+  return {
+    ...{ arrays, rule },
+    since: Uint32Array.from(kernel.sinceFired),
+    state: { ...snapshot, seconds: 0 },
+  };
 }
 
 /** Runs until a step is taken, saves and stops. */
@@ -225,10 +232,46 @@ describe('Trainer', () => {
   });
 
   for (const objective of ['batchtopk', 'jumprelu'] as const) {
-    it(`refuses the objective ${objective}`, async () => {
-      await assert.rejects(Trainer.open(parts({ objective })), error =>
-        Failure.is(error, 'unsupported'),
-      );
+    it(`trains ${objective}: a dictionary with thresholds that lets about K features fire`, async () => {
+      const settings = { objective, tokens: 64 * 600, learningRate: 1e-2, features: 32 };
+      const trainer = await Trainer.open(parts(settings, { source: new ToyActivations(400) }));
+      try {
+        await trainer.run();
+        const { ev, l0 } = await trainer.measureHeldOut();
+        assert.ok(l0 > 2.4 && l0 < 3.6, `L0 ${l0}`);
+        assert.ok((ev.get(3) ?? 0) > 0.7, `explained variance ${ev.get(3) ?? 0}`);
+        const { rule } = trainer.dictionary({ name: 'toy', model: undefined, provenance: {} });
+        assert.ok(rule.kind === 'jumprelu' && rule.threshold.every(theta => theta > 0));
+        const thresholds = new Set(rule.threshold).size;
+        assert.ok(objective === 'batchtopk' ? thresholds === 1 : thresholds > 16);
+      } finally {
+        await trainer.dispose();
+      }
+    });
+
+    it(`stopped and taken up again, ${objective} gives the bits of an uninterrupted run`, async () => {
+      const given = { objective };
+      const whole = await trained(parts(given, { folder: await mkdtemp(join(root, 'whole-')) }));
+      const first = await Trainer.open(parts(given));
+      await stopAfter(first, 13);
+      await first.dispose();
+      assert.deepEqual(await trained(parts(given)), whole);
     });
   }
+
+  it('lets more fire at a smaller coefficient of sparsity', async () => {
+    const l0: number[] = [];
+    for (const sparsityCoefficient of [0.01, 3]) {
+      const trainer = await Trainer.open(
+        parts(
+          { objective: 'jumprelu', tokens: 64 * 100, sparsityCoefficient },
+          { folder: await mkdtemp(join(root, 'coefficient-')) },
+        ),
+      );
+      await trainer.run();
+      l0.push((await trainer.measureHeldOut()).l0);
+      await trainer.dispose();
+    }
+    assert.ok((l0[0] ?? 0) > (l0[1] ?? 0) + 0.5, l0.join(', '));
+  });
 });
