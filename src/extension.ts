@@ -42,7 +42,7 @@ export function activate(context: vscode.ExtensionContext): void {
 }
 
 function engineChanged({ state }: Engine, session: Session): void {
-  if (state.kind === 'ready') session.maxK = state.engine.sae.maxK;
+  if (state.kind === 'ready') session.use(state.engine.sae);
   if (state.kind === 'failed') presentFailure(state.failure, state.stage);
 }
 

@@ -26,9 +26,11 @@ export class AnalyzedDocument implements vscode.Disposable {
   private analyzedRegion: TextRange = { start: 0, end: 0 };
   private run = new AbortController();
   private timer: NodeJS.Timeout | undefined;
+  private lineEnds: vscode.EndOfLine;
 
   constructor(document: vscode.TextDocument, engine: Engine) {
     this.document = document;
+    this.lineEnds = document.eol;
     this.engine = engine;
   }
 
@@ -67,7 +69,12 @@ export class AnalyzedDocument implements vscode.Disposable {
 
   /** Follows an edit at once, and has the text analysed again when the user pauses. */
   edited(changes: readonly vscode.TextDocumentContentChangeEvent[]): void {
+    // Other line ends move every offset, and VS Code lists no change for them.
+    const hasOtherLineEnds = this.lineEnds !== this.document.eol;
+    if (changes.length === 0 && !hasOtherLineEnds) return;
     this.cancel();
+    if (hasOtherLineEnds) this.forget();
+    this.lineEnds = this.document.eol;
     this.held?.analysis.edit(
       changes.map(change => ({
         offset: change.rangeOffset,

@@ -70,7 +70,7 @@ export class Analyzer implements vscode.Disposable {
   }
 
   private edited({ document, contentChanges }: vscode.TextDocumentChangeEvent): void {
-    if (contentChanges.length > 0) this.documents.get(document)?.edited(contentChanges);
+    this.documents.get(document)?.edited(contentChanges);
   }
 
   private opened(editor: vscode.TextEditor | undefined): void {

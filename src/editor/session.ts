@@ -1,5 +1,6 @@
 import * as vscode from 'vscode';
 import { DisposableStore } from '../common/disposable.ts';
+import type { SaeInfo } from '../contracts/engine.ts';
 import type { FeatureQuery, FeatureSort } from '../contracts/panels.ts';
 import { onDidChangeSettings, setting } from './settings.ts';
 
@@ -9,6 +10,8 @@ interface Selection {
   readonly k: number;
   readonly pinned: number | undefined;
   readonly query: FeatureQuery;
+  /** Path of the SAE that the pinned feature is one of. */
+  readonly sae: string | undefined;
 }
 
 const largestK = 4096;
@@ -47,10 +50,11 @@ export class Session implements vscode.Disposable {
     return this.bound;
   }
 
-  set maxK(bound: number) {
-    if (bound === this.bound) return;
-    this.bound = bound;
-    this.changed.fire();
+  /** Follows the SAE that is loaded: it bounds k, and the numbers of another one's features mean nothing in it. */
+  use({ path, maxK }: SaeInfo): void {
+    this.bound = maxK;
+    const isAnother = this.selection.sae !== undefined && this.selection.sae !== path;
+    this.select({ sae: path, ...(isAnother ? { pinned: undefined } : {}) });
   }
 
   setK(k: number): void {
@@ -86,11 +90,12 @@ export function isFeature(value: unknown): value is number {
 
 function restore(store: vscode.Memento): Selection {
   const stored = store.get<Partial<Selection>>('selection') ?? {};
-  const { k, pinned } = stored;
+  const { k, pinned, sae } = stored;
   return {
     k: typeof k === 'number' && k >= 1 ? Math.round(k) : setting('sparsity'),
     pinned: isFeature(pinned) ? pinned : undefined,
     query: checkQuery(stored.query),
+    sae: typeof sae === 'string' ? sae : undefined,
   };
 }
 
