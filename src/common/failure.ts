@@ -20,7 +20,11 @@ export class Failure extends Error {
   readonly code: FailureCode;
   readonly action: string | undefined;
 
-  constructor(code: FailureCode, message: string, options: { action?: string; cause?: unknown } = {}) {
+  constructor(
+    code: FailureCode,
+    message: string,
+    options: { action?: string; cause?: unknown } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.action = options.action;
@@ -35,7 +39,9 @@ export class Failure extends Error {
   static from(error: unknown): Failure {
     if (error instanceof Failure) return error;
     const code = systemCodes[errorCode(error) ?? ''] ?? 'internal';
-    return new Failure(code, error instanceof Error ? error.message : String(error), { cause: error });
+    return new Failure(code, error instanceof Error ? error.message : String(error), {
+      cause: error,
+    });
   }
 }
 
