@@ -112,7 +112,7 @@ async function start(
   try {
     const browser = await launch();
     const page = await browser.newPage({ viewport: { width: 1400, height: 900 } });
-    page.setDefaultTimeout(180_000);
+    page.setDefaultTimeout(400_000);
     return { server, browser, page };
   } catch (error) {
     await server.stop();

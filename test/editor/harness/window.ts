@@ -5,7 +5,7 @@ import type { Frame, Locator, Page } from 'playwright-core';
 export async function eventually<T>(
   what: string,
   value: () => Promise<T | undefined>,
-  milliseconds = 180_000,
+  milliseconds = 400_000,
 ): Promise<T> {
   let problem: unknown;
   for (const end = Date.now() + milliseconds; Date.now() < end;) {
