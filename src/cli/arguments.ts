@@ -5,6 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { embeddedModel, embeddedSae } from '../common/embedded.ts';
 import { Failure } from '../common/failure.ts';
 import type { LoadProgress, ModelRequest } from '../contracts/engine.ts';
+import type { Dictionary } from '../saes/dictionary.ts';
+import { dictionaryHash } from '../saes/dictionaryHash.ts';
+import { readDictionary, requireResidual } from '../saes/readDictionary.ts';
 import type { Command, CommandInput, OptionValue } from './command.ts';
 
 type Values = CommandInput['values'];
@@ -34,6 +37,21 @@ export function modelRequest(values: Values): ModelRequest {
 /** The SAE that `--sae` (or another option) names, or the embedded one. */
 export function saePath(values: Values, name = 'sae'): string {
   return resolve(text(values, name) ?? installed(embeddedSae));
+}
+
+/** The residual SAEs at `paths`, each checked to belong to the base. */
+export async function readResiduals(
+  paths: readonly string[],
+  base: Dictionary,
+): Promise<Dictionary[]> {
+  const hash = paths.length > 0 ? dictionaryHash(base) : '';
+  const residuals: Dictionary[] = [];
+  for (const path of paths) {
+    const residual = await readDictionary(resolve(path));
+    requireResidual(residual, base, hash);
+    residuals.push(residual);
+  }
+  return residuals;
 }
 
 /** The value of an option of one text, if it is given. */

@@ -8,6 +8,7 @@ import {
   integer,
   loadLog,
   modelRequest,
+  readResiduals,
   saeOptions,
   saePath,
   text,
@@ -24,10 +25,12 @@ const maxActive = 1024;
 /** `loupe evaluate`: how much of the model an SAE keeps, at several sparsities. */
 export const evaluateCommand: Command = {
   name: 'evaluate',
-  usage: 'evaluate --sae S --text PATH... [--k 1,2,4,8,...] [--tokens N] [--model M]',
+  usage:
+    'evaluate --sae S [--boost R]... --text PATH... [--k 1,2,4,8,...] [--tokens N] [--model M]',
   summary: 'How well an SAE reconstructs, and what it costs the model, at several sparsities.',
   options: {
     ...saeOptions,
+    boost: { type: 'string', multiple: true },
     text: { type: 'string', multiple: true },
     k: { type: 'string' },
     tokens: { type: 'string' },
@@ -44,22 +47,29 @@ async function evaluateText(input: CommandInput): Promise<EvaluateResult> {
   const limit = integer(values, 'tokens', { min: 3, max: 1e9 }) ?? defaultTokens;
   const request = modelRequest(values);
   const dictionary = await readDictionary(saePath(values));
+  const boosts = await readResiduals(texts(values, 'boost'), dictionary);
   const ks = sparsities(text(values, 'k'), dictionary);
   const model = await ModelRunner.open(request, { signal, report: loadLog(log) });
   try {
     requireFit(dictionary, model.info);
     const windowLength = windowLengthOf(dictionary, model.info.contextLength);
     const tokens = await corpusTokens(paths, model.tokenizer, { windowLength, limit, signal });
-    const sae = await SaeRunner.open(dictionary, { threads: request.threads, maxActive });
+    const open = (opened: Dictionary): Promise<SaeRunner> =>
+      SaeRunner.open(opened, { threads: request.threads, maxActive });
+    const sae = await open(dictionary);
+    const residuals: SaeRunner[] = [];
     try {
+      for (const residual of boosts) residuals.push(await open(residual));
       return await evaluate(model, sae, {
         ...tokens,
         ks,
+        residuals,
+        subsets: residuals.length === 0 ? [[]] : [residuals.map((_, i) => i), []],
         signal,
         report: progressLog(log, tokens.windowLength),
       });
     } finally {
-      await sae.dispose();
+      for (const runner of [sae, ...residuals]) await runner.dispose();
     }
   } finally {
     await model.dispose();
@@ -82,11 +92,13 @@ function sparsities(list: string | undefined, { rule, width }: Dictionary): numb
 
 function table({ tokens, excluded, convention, results }: EvaluateResult): string {
   const head = [
+    'SAEs',
     'k',
     'EV',
     'MSE',
     'cosine',
     'L0',
+    'L0 res',
     'dead',
     'CE clean',
     'CE SAE',
@@ -94,10 +106,12 @@ function table({ tokens, excluded, convention, results }: EvaluateResult): strin
     'delta',
     'score',
   ];
-  const rows = results.map(({ k, ev, mse, cosine, l0, dead, ce }) => [
+  const rows = results.map(({ k, residuals, ev, mse, cosine, l0, residualL0, dead, ce }) => [
+    ['base', ...residuals].join(' + '),
     String(k),
     ...[ev, mse, cosine].map(value => value.toFixed(4)),
     l0.toFixed(2),
+    residualL0.toFixed(2),
     `${(100 * dead).toFixed(1)} %`,
     ...[ce.clean, ce.sae, ce.zero, ce.delta, ce.score].map(value => value.toFixed(4)),
   ]);

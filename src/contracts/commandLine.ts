@@ -32,12 +32,17 @@ export interface EvaluateResult {
 }
 
 export interface EvaluationAtK {
+  /** Of the SAE itself; residual SAEs have their thresholds. */
   readonly k: number;
+  /** Names of the residual SAEs whose output was added. */
+  readonly residuals: readonly string[];
   /** 1 - sum |x - xhat|^2 / sum |x - mean(x)|^2 over the evaluated tokens, float64. */
   readonly ev: number;
   readonly mse: number;
   readonly cosine: number;
+  /** Mean number of active features per token, and those of residual SAEs among them. */
   readonly l0: number;
+  readonly residualL0: number;
   /** Fraction of features with no activation in the evaluated tokens. */
   readonly dead: number;
   readonly ce: {

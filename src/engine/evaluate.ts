@@ -2,7 +2,7 @@ import { Failure } from '../common/failure.ts';
 import type { EvaluateResult, EvaluationAtK } from '../contracts/commandLine.ts';
 import type { Hook } from '../contracts/hooks.ts';
 import { isResidual } from '../models/hooks.ts';
-import { ReconstructionStatistics } from '../saes/reconstructionStatistics.ts';
+import { ReconstructionStatistics, type Summand } from '../saes/reconstructionStatistics.ts';
 import { excludedTokens } from '../saes/tokenPolicy.ts';
 import type { ModelRunner } from './modelRunner.ts';
 import type { SaeRunner } from './saeRunner.ts';
@@ -16,6 +16,10 @@ export interface EvaluateRequest {
   readonly windowLength: number; // T
   /** The sparsities to evaluate, each at most the SAE's maxK. */
   readonly ks: readonly number[];
+  /** Residual SAEs whose output is added to the SAE's (SAE Boost, arXiv 2507.12990): xhat + sum of ehat_d. */
+  readonly residuals?: readonly SaeRunner[];
+  /** Which of them are added: each subset is evaluated at each k; one with all of them where not given. */
+  readonly subsets?: readonly (readonly number[])[];
   readonly signal?: AbortSignal;
   readonly report?: (windowsDone: number, windows: number) => void;
 }
@@ -29,11 +33,13 @@ export async function evaluate(
   sae: SaeRunner,
   request: EvaluateRequest,
 ): Promise<EvaluateResult> {
-  const { tokenIds, windowLength, ks, signal } = request;
+  const { tokenIds, windowLength, ks, signal, residuals = [] } = request;
   checkRequest(sae, request);
   const { hook, width, inputWidth } = sae.dictionary;
-  const statistics = new ReconstructionStatistics(inputWidth, width);
-  const losses = new Losses(ks);
+  const statistics = new ReconstructionStatistics(inputWidth);
+  const subsets = request.subsets ?? [residuals.map((_, i) => i)];
+  const sums = subsets.flatMap(subset => ks.map(k => ({ k, subset })));
+  const losses = new Losses(sums.length);
   const windows = tokenIds.length / windowLength;
   let excludedCount = 0;
   for (let window = 0; window < windows; window++) {
@@ -61,10 +67,15 @@ export async function evaluate(
     losses.add('clean', run.surprisal, excluded);
     losses.add('zero', await spliced(new Float32Array(x.length)), excluded);
     const encoding = await sae.encode(x);
-    for (const k of ks) {
+    const corrections: Correction[] = [];
+    for (const residual of residuals) corrections.push(await correctionOf(residual, x));
+    for (const [index, { k, subset }] of sums.entries()) {
+      const added = subset.flatMap(i => corrections[i] ?? []);
       const reconstruction = sae.reconstruct(encoding, k);
-      statistics.addReconstruction(k, x, reconstruction, encoding, excluded);
-      losses.add(k, await spliced(reconstruction), excluded);
+      for (const { output } of added) addTo(reconstruction, output);
+      const summands = [{ encoding, k, width }, ...added];
+      statistics.addReconstruction(index, x, reconstruction, summands, excluded);
+      losses.add(index, await spliced(reconstruction), excluded);
     }
     request.report?.(window + 1, windows);
   }
@@ -75,8 +86,31 @@ export async function evaluate(
     tokens: statistics.tokens,
     excluded: excludedCount,
     convention: convention(sae, windowLength, statistics.tokens, excludedCount, losses.positions),
-    results: ks.map(k => ({ k, ...statistics.figures(k), ce: losses.figures(k) })),
+    results: sums.map(({ k, subset }, index) => ({
+      k,
+      residuals: subset.map(i => residuals[i]?.dictionary.name ?? ''),
+      ...statistics.figures(index),
+      ce: losses.figures(index),
+    })),
   };
+}
+
+/** What a residual SAE adds to the reconstruction of some tokens. */
+interface Correction extends Summand {
+  readonly output: Float32Array; // (T, D)
+}
+
+async function correctionOf(residual: SaeRunner, x: Float32Array): Promise<Correction> {
+  const encoding = await residual.encode(x);
+  const { maxK: k } = residual;
+  const output = residual.reconstruct(encoding, k);
+  return { encoding, k, width: residual.dictionary.width, output };
+}
+
+function addTo(sum: Float32Array, summand: Float32Array): void {
+  summand.forEach((value, i) => {
+    sum[i] = (sum[i] ?? 0) + value;
+  });
 }
 
 function checkRequest(
@@ -104,20 +138,20 @@ function checkRequest(
   }
 }
 
+/** What takes the place of the activations: themselves, 0, or the reconstruction of this number. */
+type RunKind = 'clean' | 'zero' | number;
+
 /** Sums of surprisal at the counted positions whose next token is known, per kind of run. */
 class Losses {
   positions = 0;
-  private readonly sums = new Map<'clean' | 'zero' | number, number>();
+  private readonly sums = new Map<RunKind, number>();
 
-  constructor(ks: readonly number[]) {
-    for (const kind of ['clean', 'zero', ...ks] as const) this.sums.set(kind, 0);
+  constructor(reconstructions: number) {
+    const numbers = Array.from({ length: reconstructions }, (_, i) => i);
+    for (const kind of ['clean', 'zero', ...numbers] as const) this.sums.set(kind, 0);
   }
 
-  add(
-    kind: 'clean' | 'zero' | number,
-    surprisal: Float32Array | undefined,
-    excluded: Uint8Array,
-  ): void {
+  add(kind: RunKind, surprisal: Float32Array | undefined, excluded: Uint8Array): void {
     let sum = this.sums.get(kind) ?? 0;
     let counted = 0;
     // The last token of a window has no known next one.
@@ -130,9 +164,9 @@ class Losses {
     if (kind === 'clean') this.positions += counted;
   }
 
-  figures(k: number): EvaluationAtK['ce'] {
-    const mean = (kind: 'clean' | 'zero' | number) => (this.sums.get(kind) ?? NaN) / this.positions;
-    const [clean, sae, zero] = [mean('clean'), mean(k), mean('zero')];
+  figures(index: number): EvaluationAtK['ce'] {
+    const mean = (kind: RunKind) => (this.sums.get(kind) ?? NaN) / this.positions;
+    const [clean, sae, zero] = [mean('clean'), mean(index), mean('zero')];
     return { clean, sae, zero, delta: sae - clean, score: (zero - sae) / (zero - clean) };
   }
 }

@@ -68,13 +68,9 @@ export async function harvest(
   options: { readonly signal?: AbortSignal; report?(windowsDone: number): void } = {},
 ): Promise<void> {
   const { signal } = options;
-  const size = source.width * source.windowLength;
   while (store.windows < windows) {
     const count = Math.min(appendedWindows, windows - store.windows);
-    const read = await source.read(store.windows, count, signal);
-    const activations = new Float32Array(count * size);
-    read.forEach((window, w) => activations.set(window.activations, w * size));
-    await store.append(activations);
+    await store.append(await source.read(store.windows, count, signal));
     options.report?.(store.windows);
   }
 }

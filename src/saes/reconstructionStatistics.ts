@@ -1,6 +1,6 @@
 import type { Encoding } from './reconstruct.ts';
 
-/** How well an SAE reconstructs with its k strongest features. */
+/** How well an SAE, or a sum of several, reconstructs. */
 export interface ReconstructionFigures {
   /** 1 - sum |x - xhat|^2 / sum |x - mean(x)|^2, with the mean over all counted tokens. */
   readonly ev: number;
@@ -8,21 +8,31 @@ export interface ReconstructionFigures {
   readonly mse: number;
   /** Mean over tokens of the cosine of x and xhat; 0 where either is 0. */
   readonly cosine: number;
-  /** Mean number of active features. */
+  /** Mean number of active features, of all SAEs in the sum. */
   readonly l0: number;
+  /** Of these, those of the SAEs behind the first: residual SAEs. */
+  readonly residualL0: number;
   /** Fraction of features that were active on no counted token. */
   readonly dead: number;
 }
 
-interface SumsAtK {
+/** What of an SAE went into a reconstruction: its k strongest features. */
+export interface Summand {
+  readonly encoding: Encoding;
+  readonly k: number;
+  readonly width: number; // F
+}
+
+interface Sums {
   squaredError: number;
   cosine: number;
-  active: number;
-  readonly fired: Uint8Array; // (F)
+  /** By summand. */
+  readonly active: number[];
+  readonly fired: Uint8Array[]; // (F) each
 }
 
 /**
- * Streaming sums of reconstruction quality at several k, in float64, over the tokens that are not excluded. Source of
+ * Streaming sums of the quality of several reconstructions of the same tokens, in float64, over the tokens that are not excluded. Source of
  * the formulas: SAELens `evals.py`, `ExplainedVarianceCalculator` and `get_sparsity_and_variance_metrics`.
  */
 export class ReconstructionStatistics {
@@ -30,13 +40,11 @@ export class ReconstructionStatistics {
   tokens = 0;
   private squaredNorm = 0;
   private readonly sum: Float64Array; // (D), of x
-  private readonly atK = new Map<number, SumsAtK>();
+  private readonly reconstructions: Sums[] = [];
   private readonly inputWidth: number;
-  private readonly width: number;
 
-  constructor(inputWidth: number, width: number) {
+  constructor(inputWidth: number) {
     this.inputWidth = inputWidth;
-    this.width = width;
     this.sum = new Float64Array(inputWidth);
   }
 
@@ -54,43 +62,49 @@ export class ReconstructionStatistics {
     }
   }
 
-  /** Counts the reconstruction (T, D) of the same tokens from their k strongest features. */
+  /** Counts one of the reconstructions (T, D) of the same tokens; `index` tells them apart, from 0. */
   addReconstruction(
-    k: number,
+    index: number,
     x: Float32Array,
     reconstruction: Float32Array,
-    encoding: Encoding,
+    summands: readonly Summand[],
     excluded: Uint8Array,
   ): void {
-    const sums = this.sumsAt(k);
+    const sums = (this.reconstructions[index] ??= {
+      squaredError: 0,
+      cosine: 0,
+      active: summands.map(() => 0),
+      fired: summands.map(({ width }) => new Uint8Array(width)),
+    });
     for (let t = 0; t < excluded.length; t++) {
       if (excluded[t]) continue;
       this.compareToken(sums, x, reconstruction, t);
-      for (let j = t * encoding.k; j < t * encoding.k + Math.min(k, encoding.k); j++) {
-        if ((encoding.activations[j] ?? 0) === 0) break;
-        sums.active++;
-        sums.fired[encoding.features[j] ?? 0] = 1;
-      }
+      summands.forEach((summand, s) => countActive(sums, summand, s, t));
     }
   }
 
-  figures(k: number): ReconstructionFigures {
-    const { squaredError, cosine, active, fired } = this.sumsAt(k);
+  /** Of the reconstruction `index`, once tokens were counted. */
+  figures(index: number): ReconstructionFigures {
+    const sums = this.reconstructions[index];
+    if (!sums) throw new Error(`reconstruction ${index} was not counted`);
+    const { squaredError, cosine, active, fired } = sums;
     const n = this.tokens;
     let squaredMean = 0;
     for (const value of this.sum) squaredMean += (value / n) ** 2;
     const variance = this.squaredNorm / n - squaredMean;
-    const alive = fired.reduce((count, value) => count + value, 0);
+    const alive = sumOf(fired.map(flags => flags.reduce((count, flag) => count + flag, 0)));
+    const width = sumOf(fired.map(flags => flags.length));
     return {
       ev: 1 - squaredError / n / variance,
       mse: squaredError / n,
       cosine: cosine / n,
-      l0: active / n,
-      dead: 1 - alive / this.width,
+      l0: sumOf(active) / n,
+      residualL0: sumOf(active.slice(1)) / n,
+      dead: 1 - alive / width,
     };
   }
 
-  private compareToken(sums: SumsAtK, x: Float32Array, xhat: Float32Array, t: number): void {
+  private compareToken(sums: Sums, x: Float32Array, xhat: Float32Array, t: number): void {
     const D = this.inputWidth;
     let [error, product, xx, hh] = [0, 0, 0, 0];
     for (let i = t * D; i < (t + 1) * D; i++) {
@@ -104,13 +118,18 @@ export class ReconstructionStatistics {
     sums.squaredError += error;
     if (xx > 0 && hh > 0) sums.cosine += product / Math.sqrt(xx * hh);
   }
+}
 
-  private sumsAt(k: number): SumsAtK {
-    let sums = this.atK.get(k);
-    if (!sums) {
-      sums = { squaredError: 0, cosine: 0, active: 0, fired: new Uint8Array(this.width) };
-      this.atK.set(k, sums);
-    }
-    return sums;
+function countActive(sums: Sums, { encoding, k }: Summand, index: number, t: number): void {
+  const first = t * encoding.k;
+  for (let j = first; j < first + Math.min(k, encoding.k); j++) {
+    if ((encoding.activations[j] ?? 0) === 0) break;
+    sums.active[index] = (sums.active[index] ?? 0) + 1;
+    const fired = sums.fired[index];
+    if (fired) fired[encoding.features[j] ?? 0] = 1;
   }
+}
+
+function sumOf(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0);
 }

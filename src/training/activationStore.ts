@@ -1,6 +1,7 @@
 import { mkdir, open, readFile, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure } from '../common/failure.ts';
+import type { Base } from '../saes/dictionary.ts';
 import { writeAtomically } from '../weights/atomicFile.ts';
 import type { ActivationSource, ActivationWindow } from './activations.ts';
 
@@ -10,6 +11,8 @@ export interface StoreDescription {
   readonly hook: string;
   readonly width: number; // D
   readonly windowLength: number; // T
+  /** What the targets are, where the store keeps targets: the base of a residual SAE. */
+  readonly base?: Base | undefined;
 }
 
 interface StoreIndex extends StoreDescription {
@@ -21,38 +24,39 @@ interface StoreIndex extends StoreDescription {
 const indexFile = 'store.json';
 const tokensFile = 'tokens.u32';
 const activationsFile = 'activations.f32';
+const targetsFile = 'targets.f32';
 
 /**
  * Activations kept in a folder: the tokens of all windows, little-endian uint32; the activations of the first
- * `windows` of them, little-endian float32; and an index that is written after them, so that a crash loses at most
- * the windows since the last append.
+ * `windows` of them, little-endian float32, and likewise their targets where they have some; and an index that is
+ * written after them, so that a crash loses at most the windows since the last append.
  */
 export class ActivationStore implements ActivationSource {
   readonly folder: string;
   private index: StoreIndex;
   private readonly tokens: FileHandle;
   private readonly activations: FileHandle;
+  private readonly targets: FileHandle | undefined;
 
   private constructor(
     folder: string,
     index: StoreIndex,
-    tokens: FileHandle,
-    activations: FileHandle,
+    files: Record<'tokens' | 'activations', FileHandle> & { targets: FileHandle | undefined },
   ) {
     this.folder = folder;
     this.index = index;
-    this.tokens = tokens;
-    this.activations = activations;
+    this.tokens = files.tokens;
+    this.activations = files.activations;
+    this.targets = files.targets;
   }
 
   static async open(folder: string): Promise<ActivationStore> {
     const index = await readIndex(folder);
-    return new ActivationStore(
-      folder,
-      index,
-      await open(join(folder, tokensFile), 'r'),
-      await open(join(folder, activationsFile), 'r+'),
-    );
+    return new ActivationStore(folder, index, {
+      tokens: await open(join(folder, tokensFile), 'r'),
+      activations: await open(join(folder, activationsFile), 'r+'),
+      targets: index.base && (await open(join(folder, targetsFile), 'r+')),
+    });
   }
 
   /** A new store for these tokens, whole windows, without activations yet. */
@@ -64,6 +68,7 @@ export class ActivationStore implements ActivationSource {
     await mkdir(folder, { recursive: true });
     await writeAtomically(join(folder, tokensFile), [tokenIds]);
     await writeAtomically(join(folder, activationsFile), []);
+    if (description.base) await writeAtomically(join(folder, targetsFile), []);
     await writeIndex(folder, { format: 1, ...description, windows: 0 });
     return ActivationStore.open(folder);
   }
@@ -104,14 +109,17 @@ export class ActivationStore implements ActivationSource {
     const windows: ActivationWindow[] = [];
     for (let w = first; w < first + count; w++) {
       signal?.throwIfAborted();
-      const activations = new Float32Array(windowLength * width);
-      await readFully(
-        this.activations,
-        activations,
-        4 * w * activations.length,
-        join(this.folder, activationsFile),
-      );
-      windows.push({ tokenIds: await this.readTokens(w, 1), activations });
+      const size = windowLength * width;
+      const rows = async (file: FileHandle, name: string): Promise<Float32Array> => {
+        const values = new Float32Array(size);
+        await readFully(file, values, 4 * w * size, join(this.folder, name));
+        return values;
+      };
+      windows.push({
+        tokenIds: await this.readTokens(w, 1),
+        activations: await rows(this.activations, activationsFile),
+        ...(this.targets && { target: await rows(this.targets, targetsFile) }),
+      });
     }
     return windows;
   }
@@ -129,27 +137,27 @@ export class ActivationStore implements ActivationSource {
     return Math.floor(size / (4 * this.windowLength));
   }
 
-  /** Adds the activations of the next windows. */
-  async append(activations: Float32Array): Promise<void> {
+  /** Adds the next windows. */
+  async append(added: readonly ActivationWindow[]): Promise<void> {
     const { windows, windowLength, width } = this;
-    const size = windowLength * width;
-    const bytes = new Uint8Array(
-      activations.buffer,
-      activations.byteOffset,
-      activations.byteLength,
-    );
-    for (let done = 0; done < bytes.length;) {
-      const at = 4 * windows * size + done;
-      done += (await this.activations.write(bytes, done, bytes.length - done, at)).bytesWritten;
+    const from = 4 * windows * windowLength * width;
+    const activations = added.map(window => window.activations);
+    await writeFully(this.activations, activations, from);
+    if (this.targets) {
+      const targets = added.flatMap(({ target }) => (target ? [target] : []));
+      if (targets.length < added.length) {
+        throw new Failure('internal', `${this.folder} keeps targets; a window came without.`);
+      }
+      await writeFully(this.targets, targets, from);
     }
-    await this.activations.datasync();
-    this.index = { ...this.index, windows: windows + activations.length / size };
+    this.index = { ...this.index, windows: windows + added.length };
     await writeIndex(this.folder, this.index);
   }
 
   async close(): Promise<void> {
     await this.tokens.close();
     await this.activations.close();
+    await this.targets?.close();
   }
 }
 
@@ -195,6 +203,23 @@ function isIndex(value: unknown): value is StoreIndex {
     typeof model === 'object' &&
     model !== null
   );
+}
+
+async function writeFully(
+  file: FileHandle,
+  arrays: readonly Float32Array[],
+  from: number,
+): Promise<void> {
+  let at = from;
+  for (const { buffer, byteOffset, byteLength } of arrays) {
+    const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+    for (let done = 0; done < byteLength;) {
+      const { bytesWritten } = await file.write(bytes, done, byteLength - done, at);
+      done += bytesWritten;
+      at += bytesWritten;
+    }
+  }
+  await file.datasync();
 }
 
 async function readFully(

@@ -2,6 +2,8 @@
 export interface ActivationWindow {
   readonly tokenIds: Uint32Array; // (T)
   readonly activations: Float32Array; // (T, D)
+  /** What is to be reconstructed, where that is not the activations: a residual SAE's e = x - xhat. */
+  readonly target?: Float32Array; // (T, D)
 }
 
 /**

@@ -31,7 +31,7 @@ export interface TrainingState {
 /** Writes a safetensors file atomically; tests put another in its place. */
 export type CheckpointWriter = typeof writeSafetensors;
 
-const format = '1';
+const format = '2';
 /** Two files take turns: while one is written, the other is whole. */
 const generations = ['checkpoint.0.safetensors', 'checkpoint.1.safetensors'] as const;
 const parameterNames = ['encoder', 'encoderBias', 'decoder', 'decoderBias'] as const;

@@ -1,14 +1,59 @@
+import { excludedTokens } from '../saes/tokenPolicy.ts';
+import type { ActivationSource, ActivationWindow } from './activations.ts';
 import type { Encoder } from './encoder.ts';
 import type { Sparsity } from './sparsity.ts';
+import type { TokenStatistics } from './tokenStatistics.ts';
 import type { TrainingKernel } from './trainingKernel.ts';
+
+/** Tokens that are not trained on, scaled as the kernel's own. */
+export interface HeldOutRows {
+  readonly input: Float32Array; // (N, stride)
+  /** What is to be reconstructed: `input` itself but for a residual SAE. */
+  readonly target: Float32Array; // (N, stride)
+  /** Mean of |x - mean(x)|^2 in the target's scale: what is to be explained, of a residual SAE too. */
+  readonly variance: number;
+}
 
 /** Explained variance on rows that are not trained on. */
 export interface HeldOutResult {
   readonly tokens: number;
-  /** 1 - sum |x - xhat_k|^2 / sum |x - mean|^2 at each k asked for. */
+  /** 1 - sum |x - xhat_k|^2 / sum |x - mean|^2 at each k asked for; a residual SAE's xhat is the base's plus its own. */
   readonly ev: ReadonlyMap<number, number>;
+  /** The same where nothing fires: of a residual SAE, the base's. */
+  readonly evOfNothing: number;
   /** Mean number of activations above 0 among the K. */
   readonly l0: number;
+}
+
+/** The included tokens of windows, with the scales of a training's statistics. */
+export async function heldOutRows(
+  source: ActivationSource,
+  windows: readonly number[],
+  { policy, scale, targetScale }: Pick<TokenStatistics, 'policy' | 'scale' | 'targetScale'>,
+  options: { readonly stride: number; readonly signal?: AbortSignal | undefined },
+): Promise<HeldOutRows> {
+  const { width } = source;
+  const { stride, signal } = options;
+  const rows: { readonly window: ActivationWindow; readonly t: number }[] = [];
+  for (const index of windows) {
+    for (const window of await source.read(index, 1, signal)) {
+      excludedTokens(window.activations, width, true, policy).forEach((excluded, t) => {
+        if (excluded === 0) rows.push({ window, t });
+      });
+    }
+  }
+  const input = new Float32Array(rows.length * stride);
+  const hasTarget = rows.some(({ window }) => window.target);
+  const target = hasTarget ? new Float32Array(input.length) : input;
+  rows.forEach(({ window, t }, n) => {
+    for (let i = 0; i < width; i++) {
+      input[n * stride + i] = scale * (window.activations[t * width + i] ?? NaN);
+      if (window.target)
+        target[n * stride + i] = targetScale * (window.target[t * width + i] ?? NaN);
+    }
+  });
+  const variance = (variation(input, stride) / rows.length) * (targetScale / scale) ** 2;
+  return { input, target, variance };
 }
 
 /**
@@ -18,44 +63,48 @@ export interface HeldOutResult {
 export async function measureHeldOut(
   kernel: TrainingKernel,
   encoder: Encoder,
-  rows: Float32Array,
+  rows: HeldOutRows,
   ks: readonly number[],
   sparsity?: Pick<Sparsity, 'apply'>,
 ): Promise<HeldOutResult> {
   const { stride } = kernel;
   const { batch, k } = kernel.shape;
-  const tokens = rows.length / stride;
+  const tokens = rows.input.length / stride;
   const errors = new Float64Array(ks.length);
+  let errorOfNothing = 0;
   let active = 0;
   for (let first = 0; first < tokens; first += batch) {
     const count = Math.min(batch, tokens - first);
+    const [from, to] = [first * stride, (first + count) * stride];
     kernel.input.fill(0);
-    kernel.input.set(rows.subarray(first * stride, (first + count) * stride));
+    kernel.input.set(rows.input.subarray(from, to));
+    kernel.target.set(rows.target.subarray(from, to));
     await encoder.encode();
     sparsity?.apply(kernel);
     for (let b = 0; b < count; b++) {
-      addErrors(kernel, b, ks, errors);
+      errorOfNothing += addErrors(kernel, b, ks, errors);
       for (let j = 0; j < k; j++) if ((kernel.values[b * k + j] ?? 0) > 0) active++;
     }
   }
-  const total = variation(rows, stride);
+  const total = rows.variance * tokens;
   const ev = new Map(ks.map((at, i) => [at, 1 - (errors[i] ?? NaN) / total]));
-  return { tokens, ev, l0: active / tokens };
+  return { tokens, ev, evOfNothing: 1 - errorOfNothing / total, l0: active / tokens };
 }
 
-/** Adds |x - xhat_k|^2 of sample b for each k. */
+/** Adds |x - xhat_k|^2 of sample b for each k; returns |x - b_dec|^2. */
 function addErrors(
   kernel: TrainingKernel,
   b: number,
   ks: readonly number[],
   errors: Float64Array,
-): void {
+): number {
   const { stride } = kernel;
   const { k } = kernel.shape;
   const error = new Float64Array(stride);
   for (let i = 0; i < stride; i++) {
-    error[i] = (kernel.decoderBias?.value[i] ?? 0) - (kernel.input[b * stride + i] ?? NaN);
+    error[i] = (kernel.decoderBias?.value[i] ?? 0) - (kernel.target[b * stride + i] ?? NaN);
   }
+  const ofNothing = error.reduce((sum, e) => sum + e * e, 0);
   for (let j = 0, next = 0; j < k && next < ks.length; j++) {
     const value = kernel.values[b * k + j] ?? NaN;
     const row = Number(kernel.indices[b * k + j]) * stride;
@@ -66,6 +115,7 @@ function addErrors(
       next++;
     }
   }
+  return ofNothing;
 }
 
 /** sum |x - mean|^2 */

@@ -4,8 +4,8 @@ import type { TrainingKernel } from './trainingKernel.ts';
 
 /**
  * Initial weights: decoder rows of random direction and length 1, the encoder their transpose (Gao et al., arXiv
- * 2406.04093), the decoder bias the mean of x, and the encoder bias -W_enc b_dec, so that it starts as an encoder of
- * x - b_dec.
+ * 2406.04093), the decoder bias the mean of x where there is one, and the encoder bias -W_enc mean(x), so that it
+ * starts as an encoder of x - mean(x).
  */
 export function initialise(
   kernel: TrainingKernel,

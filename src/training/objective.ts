@@ -35,12 +35,15 @@ export function budgetsOf(
   }
 }
 
-/** Per sample, candidates for firing in an objective in which a sample may have more than K: so many times K. */
+/** Per sample, candidates for firing in an objective in which a sample may have more than K: so many times K, and no fewer. */
 const candidatesPerK = 4;
+const fewestCandidates = 32;
 
 /** Candidates of each sample, K': the strongest features, of which the objective chooses. */
 export function candidatesOf(objective: ObjectiveName, k: number, features: number): number {
-  return hasThreshold(objective) ? Math.min(features, candidatesPerK * k) : k;
+  return hasThreshold(objective)
+    ? Math.min(features, Math.max(candidatesPerK * k, fewestCandidates))
+    : k;
 }
 
 /** Whether the trained SAE fires by a threshold and not by rank. */

@@ -1,4 +1,5 @@
 import type { Hook } from '../contracts/hooks.ts';
+import type { Base } from '../saes/dictionary.ts';
 import type { ObjectiveName } from './objective.ts';
 
 /** Everything that decides what a training gives: same settings, text and threads, same bits. */
@@ -9,6 +10,8 @@ export interface TrainingSettings {
   readonly objective: ObjectiveName;
   /** The prefixes that the hierarchical objective counts; all of 1..K where not given. */
   readonly budgets: readonly number[] | undefined;
+  /** The frozen SAE whose error is the target: makes the trained one a residual SAE. */
+  readonly base?: Base | undefined;
   /** What one firing feature counts in the loss of jumprelu; found by the training, towards an L0 of K, where not given. */
   readonly sparsityCoefficient?: number | undefined;
   readonly batch: number; // B

@@ -1,8 +1,9 @@
 import { Failure } from '../common/failure.ts';
 import type { TokenPolicy } from '../saes/dictionary.ts';
 import { excludedTokens } from '../saes/tokenPolicy.ts';
-import type { ActivationSource } from './activations.ts';
+import type { ActivationSource, ActivationWindow } from './activations.ts';
 import { randomStream, streams } from './seeds.ts';
+import type { TrainingKernel } from './trainingKernel.ts';
 
 /** Where in the shuffled text the next batch comes from; saved in checkpoints. */
 export interface RowPosition {
@@ -23,7 +24,9 @@ export interface RowOptions {
   /** Windows never given out. */
   readonly heldOut: ReadonlySet<number>;
   readonly policy: TokenPolicy;
+  /** Factors of what is read and of what is to be reconstructed. */
   readonly scale: number;
+  readonly targetScale: number;
 }
 
 /**
@@ -36,7 +39,7 @@ export class ShuffledRows {
   private readonly options: RowOptions;
   private at: RowPosition;
   private loaded:
-    { readonly windows: readonly Float32Array[]; readonly rows: Uint32Array } | undefined;
+    { readonly windows: readonly ActivationWindow[]; readonly rows: Uint32Array } | undefined;
 
   constructor(source: ActivationSource, options: RowOptions, position: RowPosition) {
     this.source = source;
@@ -48,16 +51,25 @@ export class ShuffledRows {
     return this.at;
   }
 
-  /** Fills `into` (B, stride) with scaled rows of D. */
-  async next(into: Float32Array, stride: number, signal?: AbortSignal): Promise<void> {
-    const { batch, scale } = this.options;
+  /** Fills `input` (B, stride) with scaled rows of D, and `target` with theirs where windows have targets of their own. */
+  async next(
+    { input, target, stride }: Pick<TrainingKernel, 'input' | 'target' | 'stride'>,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const { batch, scale, targetScale } = this.options;
     const { windows, rows } = await this.roundWithBatch(signal);
     const { width, windowLength } = this.source;
     for (let b = 0; b < batch; b++) {
       const row = rows[this.at.batch * batch + b] ?? 0;
       const window = windows[Math.floor(row / windowLength)];
       const from = (row % windowLength) * width;
-      for (let i = 0; i < width; i++) into[b * stride + i] = scale * (window?.[from + i] ?? NaN);
+      for (let i = 0; i < width; i++) {
+        input[b * stride + i] = scale * (window?.activations[from + i] ?? NaN);
+      }
+      if (!window?.target) continue;
+      for (let i = 0; i < width; i++) {
+        target[b * stride + i] = targetScale * (window.target[from + i] ?? NaN);
+      }
     }
     this.at = { ...this.at, batch: this.at.batch + 1 };
   }
@@ -101,7 +113,7 @@ export class ShuffledRows {
     randomStream(seed, streams.windows, pass).shuffle(order);
     const size = Math.ceil(order.length / this.rounds);
     const chosen = order.slice(round * size, (round + 1) * size).sort();
-    const windows: Float32Array[] = [];
+    const windows: ActivationWindow[] = [];
     const rows: number[] = [];
     const { windowLength, width } = this.source;
     for (const index of chosen) {
@@ -110,7 +122,7 @@ export class ShuffledRows {
       excludedTokens(window.activations, width, true, policy).forEach((excluded, t) => {
         if (excluded === 0) rows.push(windows.length * windowLength + t);
       });
-      windows.push(window.activations);
+      windows.push(window);
     }
     const shuffled = randomStream(seed, streams.rows, pass, round).shuffle(Uint32Array.from(rows));
     return { windows, rows: shuffled };

@@ -1,7 +1,7 @@
 import { Failure } from '../common/failure.ts';
 import type { TokenPolicy } from '../saes/dictionary.ts';
 import { excludedTokens } from '../saes/tokenPolicy.ts';
-import type { ActivationSource } from './activations.ts';
+import type { ActivationSource, ActivationWindow } from './activations.ts';
 import { randomStream, streams } from './seeds.ts';
 
 /** What training needs to know of the activations before it starts, from a sample of windows. */
@@ -13,6 +13,8 @@ export interface TokenStatistics {
   readonly mean: readonly number[];
   /** Mean of |x - mean|^2 over the included tokens, unscaled. */
   readonly variance: number;
+  /** The factor that brings the mean |target| to sqrt(D); `scale` where the activations are the target. */
+  readonly targetScale: number;
   /** Tokens in the sample, and those that the policy leaves out. */
   readonly tokens: number;
   readonly excluded: number;
@@ -29,13 +31,12 @@ export async function measureTokens(
   const order = randomStream(options.seed, streams.statistics).shuffle(
     Uint32Array.from({ length: source.windows }, (_, i) => i),
   );
-  const samples: Float32Array[] = [];
+  const samples: ActivationWindow[] = [];
   for (const index of order.subarray(0, options.windows)) {
-    for (const window of await source.read(index, 1, options.signal))
-      samples.push(window.activations);
+    samples.push(...(await source.read(index, 1, options.signal)));
   }
   const { width } = source;
-  const norms = samples.flatMap(x => Array.from(rowNorms(x, width)));
+  const norms = samples.flatMap(({ activations }) => Array.from(rowNorms(activations, width)));
   const finite = norms.filter(Number.isFinite).sort((a, b) => a - b);
   const median = finite[Math.floor(finite.length / 2)];
   if (median === undefined || !(median > 0)) {
@@ -49,23 +50,25 @@ export async function measureTokens(
 }
 
 function summarize(
-  samples: readonly Float32Array[],
+  samples: readonly ActivationWindow[],
   width: number,
   policy: TokenPolicy,
 ): TokenStatistics {
   const sum = new Float64Array(width);
   let squares = 0;
   let normSum = 0;
+  let targetNormSum = 0;
   let included = 0;
   let tokens = 0;
-  for (const x of samples) {
+  for (const { activations: x, target } of samples) {
     const excluded = excludedTokens(x, width, true, policy);
     tokens += excluded.length;
-    const norms = rowNorms(x, width);
-    for (const [t, norm] of norms.entries()) {
+    const targetNorms = target && rowNorms(target, width);
+    for (const [t, norm] of rowNorms(x, width).entries()) {
       if (excluded[t] === 1) continue;
       included++;
       normSum += norm;
+      targetNormSum += targetNorms?.[t] ?? norm;
       squares += norm * norm;
       for (let i = 0; i < width; i++) sum[i] = (sum[i] ?? 0) + (x[t * width + i] ?? 0);
     }
@@ -76,7 +79,8 @@ function summarize(
   const mean = Array.from(sum, s => s / included);
   const variance = squares / included - mean.reduce((total, m) => total + m * m, 0);
   const scale = Math.sqrt(width) / (normSum / included);
-  return { policy, scale, mean, variance, tokens, excluded: tokens - included };
+  const targetScale = targetNormSum > 0 ? Math.sqrt(width) / (targetNormSum / included) : 1;
+  return { policy, scale, targetScale, mean, variance, tokens, excluded: tokens - included };
 }
 
 function rowNorms(x: Float32Array, width: number): Float64Array {

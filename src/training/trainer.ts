@@ -1,6 +1,5 @@
 import { Failure } from '../common/failure.ts';
 import type { Dictionary } from '../saes/dictionary.ts';
-import { excludedTokens } from '../saes/tokenPolicy.ts';
 import type { ActivationSource } from './activations.ts';
 import {
   findCheckpoint,
@@ -10,7 +9,7 @@ import {
   type TrainingState,
 } from './checkpoint.ts';
 import type { Encoder, OpenEncoder } from './encoder.ts';
-import { measureHeldOut, type HeldOutResult } from './heldOut.ts';
+import { heldOutRows, measureHeldOut, type HeldOutResult, type HeldOutRows } from './heldOut.ts';
 import { initialise } from './initialise.ts';
 import { budgetsOf, candidatesOf, hasThreshold } from './objective.ts';
 import { learningRate } from './schedule.ts';
@@ -98,6 +97,7 @@ export class Trainer {
         heldOut: new Set(state.heldOut),
         policy: state.statistics.policy,
         scale: state.statistics.scale,
+        targetScale: state.statistics.targetScale,
       },
       state.position,
     );
@@ -118,8 +118,8 @@ export class Trainer {
       batch: settings.batch,
       budgets: budgetsOf(settings.objective, k, settings.budgets),
       auxiliaryK: settings.auxiliaryK,
-      decoderBias: true,
-      separateTarget: false,
+      decoderBias: settings.base === undefined,
+      separateTarget: settings.base !== undefined,
       unitDecoder: settings.unitDecoder,
       allSlopes: settings.objective === 'jumprelu',
       threads: settings.threads,
@@ -210,21 +210,23 @@ export class Trainer {
    * threshold, of all that fire, named K.
    */
   async measureHeldOut(): Promise<HeldOutResult> {
-    const { width } = this.parts.source;
-    const { policy, scale } = this.state.statistics;
-    const chosen: number[] = [];
-    for (const index of this.state.heldOut) {
-      for (const { activations: x } of await this.parts.source.read(index, 1)) {
-        excludedTokens(x, width, true, policy).forEach((excluded, t) => {
-          if (excluded === 1) return;
-          for (let i = 0; i < this.kernel.stride; i++)
-            chosen.push(i < width ? scale * (x[t * width + i] ?? NaN) : 0);
-        });
-      }
-    }
+    return this.measure(await this.rowsOf(this.parts.source, this.state.heldOut));
+  }
+
+  /** Tokens of a source of the same activations, ready to be measured. */
+  async rowsOf(source: ActivationSource, windows: readonly number[]): Promise<HeldOutRows> {
+    const { stride } = this.kernel;
+    return heldOutRows(source, windows, this.state.statistics, {
+      stride,
+      signal: this.parts.signal,
+    });
+  }
+
+  /** The same on other rows. */
+  async measure(rows: HeldOutRows): Promise<HeldOutResult> {
     const { k } = this.settings;
     const measure = (ks: readonly number[]): Promise<HeldOutResult> =>
-      measureHeldOut(this.kernel, this.encoder, Float32Array.from(chosen), ks, this.sparsity);
+      measureHeldOut(this.kernel, this.encoder, rows, ks, this.sparsity);
     if (!hasThreshold(this.settings.objective))
       return measure([...[1, 2, 4, 8, 16, 32, 64, 128].filter(power => power < k), k]);
     const result = await measure([this.kernel.shape.k]);
@@ -234,7 +236,7 @@ export class Trainer {
   /** The SAE as it stands, in the scale of the model's own activations. */
   dictionary(description: Pick<Dictionary, 'name' | 'model' | 'provenance'>): Dictionary {
     const { kernel, settings } = this;
-    const { scale, policy } = this.state.statistics;
+    const { scale, targetScale, policy } = this.state.statistics;
     const { width } = this.parts.source;
     const matrix = (rows: Float32Array, factor: number): Float32Array => {
       const values = new Float32Array(settings.features * width);
@@ -250,13 +252,14 @@ export class Trainer {
       inputWidth: width,
       encoder: matrix(kernel.encoder.value, scale),
       encoderBias: Float32Array.from(kernel.encoderBias.value),
-      decoder: matrix(kernel.decoder.value, 1 / scale),
+      decoder: matrix(kernel.decoder.value, 1 / targetScale),
       decoderBias:
         kernel.decoderBias &&
-        Float32Array.from(kernel.decoderBias.value.subarray(0, width), b => b / scale),
+        Float32Array.from(kernel.decoderBias.value.subarray(0, width), b => b / targetScale),
       subtractDecoderBias: false,
       rule: this.sparsity.rule,
       tokenPolicy: policy,
+      base: settings.base,
     };
   }
 
@@ -267,7 +270,7 @@ export class Trainer {
 
   private async takeStep(signal?: AbortSignal): Promise<Omit<TrainingProgress, 'tokensPerSecond'>> {
     const { kernel, settings } = this;
-    await this.rows.next(kernel.input, kernel.stride, signal);
+    await this.rows.next(kernel, signal);
     await this.encoder.encode();
     this.sparsity.select(kernel);
     const dead = this.deadFeatures();
@@ -292,13 +295,13 @@ export class Trainer {
       });
     }
     this.state = { ...this.state, step };
-    const { variance, scale } = this.state.statistics;
+    const { variance, targetScale } = this.state.statistics;
     return {
       step,
       steps: this.steps,
       tokens: step * settings.batch,
       loss,
-      ev: 1 - losses.squaredError / (variance * scale * scale),
+      ev: 1 - losses.squaredError / (variance * targetScale * targetScale),
       dead: dead.length / settings.features,
       learningRate: rate,
     };
@@ -353,7 +356,9 @@ async function firstState(parts: TrainerParts): Promise<TrainingState> {
 }
 
 function roundWindows(settings: TrainingSettings, source: ActivationSource): number {
-  return Math.max(1, Math.floor(settings.roundBytes / (4 * source.width * source.windowLength)));
+  const rows = settings.base === undefined ? 1 : 2; // activations, and targets of their own
+  const bytes = 4 * source.width * source.windowLength * rows;
+  return Math.max(1, Math.floor(settings.roundBytes / bytes));
 }
 
 /** What may change when a training is taken up again: the learning rate follows the new length from there on. */

@@ -175,8 +175,12 @@ describe('the query', () => {
 
   it('follows the host without sending anything back', async () => {
     await show(analyzed({ query: { search: 'the', sort: 'mostTokens', hideDense: true } }));
-    assert.equal(await page.getByRole('textbox', { name: 'Search features' }).inputValue(), 'the');
-    assert.ok(await page.getByRole('checkbox', { name: 'Hide dense' }).isChecked());
+    // The toolkit's controls draw what they are given a turn later.
+    await eventually(async () => {
+      const search = page.getByRole('textbox', { name: 'Search features' });
+      assert.equal(await search.inputValue(), 'the');
+      assert.ok(await page.getByRole('checkbox', { name: 'Hide dense' }).isChecked());
+    });
     await show(analyzed({ k: 3 }));
     assert.deepEqual(host.inputs('setQuery'), []);
   });

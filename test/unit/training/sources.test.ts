@@ -6,6 +6,7 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { Failure } from '../../../src/common/failure.ts';
 import type { TokenSpans, Tokenizer } from '../../../src/models/model.ts';
+import type { ActivationWindow } from '../../../src/training/activations.ts';
 import { ActivationStore } from '../../../src/training/activationStore.ts';
 import { readCorpus } from '../../../src/training/corpus.ts';
 import { packTokens } from '../../../src/training/packTokens.ts';
@@ -136,26 +137,47 @@ describe('ActivationStore', () => {
     windowLength: 2,
   };
   const tokens = Uint32Array.of(1, 2, 3, 4, 5, 6);
+  const window = (...activations: number[]): ActivationWindow => ({
+    tokenIds: Uint32Array.of(1, 2),
+    activations: Float32Array.from(activations),
+  });
 
   it('gives back what was appended, also after it was closed', async () => {
     const store = await ActivationStore.create(folder, description, tokens);
-    await store.append(Float32Array.of(1, 2, 3, 4, 5, 6));
-    await store.append(Float32Array.of(7, 8, 9, 10, 11, 12));
+    await store.append([window(1, 2, 3, 4, 5, 6)]);
+    await store.append([window(7, 8, 9, 10, 11, 12)]);
     await store.close();
     const again = await ActivationStore.open(folder);
     assert.equal(again.windows, 2);
     assert.equal(await again.plannedWindows(), 3);
-    const [window] = await again.read(1, 1);
-    assert.deepEqual([...(window?.activations ?? [])], [7, 8, 9, 10, 11, 12]);
-    assert.deepEqual([...(window?.tokenIds ?? [])], [3, 4]);
+    const [read] = await again.read(1, 1);
+    assert.deepEqual([...(read?.activations ?? [])], [7, 8, 9, 10, 11, 12]);
+    assert.deepEqual([...(read?.tokenIds ?? [])], [3, 4]);
     await assert.rejects(again.read(2, 1), failsWith('internal'));
+    await again.close();
+  });
+
+  it('keeps the targets of a residual SAE beside the activations, and wants one for each window', async () => {
+    const base = { name: 'base', hash: '01', k: 4 };
+    const store = await ActivationStore.create(folder, { ...description, base }, tokens);
+    const target = Float32Array.of(0, -1, -2, -3, -4, -5);
+    await store.append(
+      [window(1, 2, 3, 4, 5, 6), window(7, 8, 9, 10, 11, 12)].map(w => ({ ...w, target })),
+    );
+    await assert.rejects(store.append([window(1, 2, 3, 4, 5, 6)]), failsWith('internal'));
+    await store.close();
+    const again = await ActivationStore.open(folder);
+    assert.deepEqual(again.description.base, base);
+    const [, second] = await again.read(0, 2);
+    assert.deepEqual([...(second?.activations ?? [])], [7, 8, 9, 10, 11, 12]);
+    assert.deepEqual([...(second?.target ?? [])], [...target]);
     await again.close();
   });
 
   it('sees what another process appended, and not what it has not finished', async () => {
     const writer = await ActivationStore.create(folder, description, tokens);
     const reader = await ActivationStore.open(folder);
-    await writer.append(Float32Array.of(1, 2, 3, 4, 5, 6));
+    await writer.append([window(1, 2, 3, 4, 5, 6)]);
     await appendFile(join(folder, 'activations.f32'), new Uint8Array(24));
     assert.equal(reader.windows, 0);
     await reader.refresh();
@@ -166,7 +188,7 @@ describe('ActivationStore', () => {
 
   it('says that its file is shorter than promised', async () => {
     const store = await ActivationStore.create(folder, description, tokens);
-    await store.append(Float32Array.of(1, 2, 3, 4, 5, 6));
+    await store.append([window(1, 2, 3, 4, 5, 6)]);
     await truncate(join(folder, 'activations.f32'), 10);
     await assert.rejects(store.read(0, 1), failsWith('bad-file'));
     await store.close();
@@ -188,6 +210,7 @@ describe('ShuffledRows', () => {
     heldOut: new Set([2, 11]),
     policy: { excludeFirst: true, maxNorm: 5 },
     scale: 2,
+    targetScale: 2,
   };
   const source = new ToyActivations(20);
 
@@ -203,7 +226,7 @@ describe('ShuffledRows', () => {
     const batch = new Float32Array(10 * 16);
     const seen: string[] = [];
     for (;;) {
-      await rows.next(batch, 16);
+      await rows.next({ input: batch, target: batch, stride: 16 });
       if (rows.position.pass > 0) break;
       for (let b = 0; b < 10; b++)
         seen.push(
@@ -230,9 +253,9 @@ describe('ShuffledRows', () => {
     const batch = new Float32Array(10 * 16);
     for (let step = 0; step < 60; step++) {
       const from = new ShuffledRows(source, options, whole.position);
-      await whole.next(batch, 16);
+      await whole.next({ input: batch, target: batch, stride: 16 });
       const again = new Float32Array(10 * 16);
-      await from.next(again, 16);
+      await from.next({ input: again, target: again, stride: 16 });
       assert.deepEqual(again, batch, `step ${step}`);
     }
     assert.ok(whole.position.pass >= 2);
@@ -242,9 +265,9 @@ describe('ShuffledRows', () => {
     const growing = Object.assign(new ToyActivations(20), { refresh: () => Promise.resolve() });
     const rows = new ShuffledRows(growing, options, firstRow);
     const batch = new Float32Array(10 * 16);
-    await rows.next(batch, 16);
+    await rows.next({ input: batch, target: batch, stride: 16 });
     Object.assign(growing, { windows: 30 });
-    while (rows.position.pass === 0) await rows.next(batch, 16);
+    while (rows.position.pass === 0) await rows.next({ input: batch, target: batch, stride: 16 });
     assert.deepEqual(rows.position.passWindows, [20, 30]);
   });
 });
