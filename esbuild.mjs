@@ -13,7 +13,9 @@ const nodeModule = {
   platform: 'node',
   target: 'node20',
   format: 'esm',
-  external: ['onnxruntime-node'],
+  external: ['onnxruntime-node', './unpdf.js'],
+  // Large and seldom needed: a bundle of its own, imported when the first PDF is met.
+  alias: { unpdf: './unpdf.js' },
   banner: { js: requireShim },
 };
 const webview = { platform: 'browser', target: 'chrome128', format: 'iife' };
@@ -32,6 +34,12 @@ const targets = [
     out: 'dist/cli.js',
     options: { ...nodeModule, banner: { js: `#!/usr/bin/env node\n${requireShim}` } },
     budget: 1_200_000,
+  },
+  {
+    entry: 'unpdf',
+    out: 'dist/unpdf.js',
+    options: { platform: 'node', target: 'node20', format: 'esm', external: ['@napi-rs/canvas'] },
+    budget: 2_000_000,
   },
   ...['sidebar', 'feature'].map(name => ({
     entry: `webview/${name}/main.ts`,

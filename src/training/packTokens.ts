@@ -1,7 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { Failure } from '../common/failure.ts';
 import type { Tokenizer } from '../models/model.ts';
-import type { CorpusDocument } from './corpus.ts';
 
 export interface PackOptions {
   readonly windowLength: number; // T
@@ -19,7 +18,7 @@ const pieceLength = 2 ** 20;
  * the last window is dropped.
  */
 export async function packTokens(
-  documents: AsyncIterable<CorpusDocument>,
+  documents: AsyncIterable<{ readonly text: string }>,
   tokenizer: Tokenizer,
   options: PackOptions,
 ): Promise<Uint32Array> {
@@ -62,7 +61,7 @@ export async function packTokens(
 }
 
 /** A long text in pieces that end at line breaks where there are any. */
-function* pieces(text: string): Generator<string> {
+export function* pieces(text: string): Generator<string> {
   for (let start = 0; start < text.length;) {
     let end = Math.min(text.length, start + pieceLength);
     if (end < text.length) {
