@@ -1,10 +1,9 @@
-import { existsSync } from 'node:fs';
 import { availableParallelism, homedir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join, resolve } from 'node:path';
 import { embeddedModel, embeddedSae } from '../common/embedded.ts';
 import { Failure } from '../common/failure.ts';
 import type { LoadProgress, ModelRequest } from '../contracts/engine.ts';
+import { installedFile } from '../engine/installedFile.ts';
 import type { Dictionary } from '../saes/dictionary.ts';
 import { dictionaryHash } from '../saes/dictionaryHash.ts';
 import { readDictionary, requireResidual } from '../saes/readDictionary.ts';
@@ -28,7 +27,7 @@ export const saeOptions = {
 /** The model that `--model` names, or the embedded one. */
 export function modelRequest(values: Values): ModelRequest {
   return {
-    path: resolve(text(values, 'model') ?? installed(embeddedModel)),
+    path: resolve(text(values, 'model') ?? installedFile(embeddedModel)),
     cacheFolder: resolve(text(values, 'cache') ?? cacheFolder()),
     threads: integer(values, 'threads', { min: 1, max: 256 }) ?? availableParallelism(),
   };
@@ -36,7 +35,7 @@ export function modelRequest(values: Values): ModelRequest {
 
 /** The SAE that `--sae` (or another option) names, or the embedded one. */
 export function saePath(values: Values, name = 'sae'): string {
-  return resolve(text(values, name) ?? installed(embeddedSae));
+  return resolve(text(values, name) ?? installedFile(embeddedSae));
 }
 
 /** The residual SAEs at `paths`, each checked to belong to the base. */
@@ -112,15 +111,6 @@ export function loadLog(log: (line: string) => void): (progress: LoadProgress) =
     if (step !== last) log(`${step} ...`);
     last = step;
   };
-}
-
-/** A file of the installation, by its path in the repository. */
-export function installed(path: string): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, 'package.json')) && dirname(folder) !== folder) {
-    folder = dirname(folder);
-  }
-  return join(folder, path);
 }
 
 /** Where derived files are kept, by the custom of the platform. */

@@ -1,4 +1,5 @@
 import { Failure } from '../common/failure.ts';
+import type { Gate } from '../common/gate.ts';
 import type { Hook } from '../contracts/hooks.ts';
 import type { ActivationSource, ActivationWindow } from '../training/activations.ts';
 import type { ActivationStore } from '../training/activationStore.ts';
@@ -65,10 +66,15 @@ export async function harvest(
   store: ActivationStore,
   source: ActivationSource,
   windows: number,
-  options: { readonly signal?: AbortSignal; report?(windowsDone: number): void } = {},
+  options: {
+    readonly signal?: AbortSignal;
+    readonly gate?: Gate | undefined;
+    report?(windowsDone: number): void;
+  } = {},
 ): Promise<void> {
   const { signal } = options;
   while (store.windows < windows) {
+    await options.gate?.pass(signal);
     const count = Math.min(appendedWindows, windows - store.windows);
     await store.append(await source.read(store.windows, count, signal));
     options.report?.(store.windows);

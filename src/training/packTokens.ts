@@ -1,13 +1,25 @@
 import { setImmediate } from 'node:timers/promises';
 import { Failure } from '../common/failure.ts';
-import type { Tokenizer } from '../models/model.ts';
+import type { Tokenizer, TokenSpans } from '../models/model.ts';
 
-export interface PackOptions {
+/** Part of a document that was tokenised at once. */
+export interface PackedPiece<D> {
+  readonly document: D;
+  /** UTF-16 units of the document before it. */
+  readonly offset: number;
+  /** Number of its first token in the packed text. */
+  readonly first: number;
+  readonly spans: TokenSpans;
+}
+
+export interface PackOptions<D = unknown> {
   readonly windowLength: number; // T
   /** Most tokens to take. */
   readonly limit: number;
   readonly signal?: AbortSignal;
   report?(tokens: number): void;
+  /** Told of every piece, in order. */
+  mark?(piece: PackedPiece<D>): void;
 }
 
 /** Longest piece of a document that is tokenised at once, UTF-16 units: cancelling is seen between pieces. */
@@ -17,10 +29,10 @@ const pieceLength = 2 ** 20;
  * The tokens of documents one after the other, a separator after each, cut into whole windows: what does not fill
  * the last window is dropped.
  */
-export async function packTokens(
-  documents: AsyncIterable<{ readonly text: string }>,
+export async function packTokens<D extends { readonly text: string }>(
+  documents: AsyncIterable<D>,
   tokenizer: Tokenizer,
-  options: PackOptions,
+  options: PackOptions<D>,
 ): Promise<Uint32Array> {
   const { windowLength, signal } = options;
   const limit = Math.floor(options.limit / windowLength) * windowLength;
@@ -38,10 +50,14 @@ export async function packTokens(
     tokens.set(taken, count);
     count += taken.length;
   };
-  for await (const { text } of documents) {
-    for (const piece of pieces(text)) {
+  for await (const document of documents) {
+    let offset = 0;
+    for (const piece of pieces(document.text)) {
       signal?.throwIfAborted();
-      push(tokenizer.encode(piece).ids);
+      const spans = tokenizer.encode(piece);
+      options.mark?.({ document, offset, first: count, spans });
+      push(spans.ids);
+      offset += piece.length;
       options.report?.(count);
       if (count >= limit) break;
       await setImmediate();

@@ -1,4 +1,5 @@
 import { Failure } from '../common/failure.ts';
+import type { Gate } from '../common/gate.ts';
 import type { Dictionary } from '../saes/dictionary.ts';
 import type { ActivationSource } from './activations.ts';
 import {
@@ -48,6 +49,8 @@ export interface TrainingProgress {
 
 export interface RunOptions {
   readonly signal?: AbortSignal;
+  /** Holds the training between two steps while it is closed. */
+  readonly gate?: Gate | undefined;
   /** Called after every step. */
   report?(progress: TrainingProgress): void;
   /** Called with each measurement on held-out windows. */
@@ -72,8 +75,6 @@ export class Trainer {
   private readonly sparsity: Sparsity;
   private readonly rows: ShuffledRows;
   private state: TrainingState;
-  private resumePause: (() => void) | undefined;
-  private paused: Promise<void> | undefined;
 
   private constructor(
     parts: TrainerParts,
@@ -146,21 +147,9 @@ export class Trainer {
     return { ...this.state, position: this.rows.position };
   }
 
-  /** Holds the training after the current step, until `resume`. */
-  pause(): void {
-    this.paused ??= new Promise(resolve => {
-      this.resumePause = resolve;
-    });
-  }
-
-  resume(): void {
-    this.resumePause?.();
-    this.paused = undefined;
-  }
-
   /** Trains to the end. Stopped by the signal, it saves a checkpoint and fails with `cancelled`. */
   async run(options: RunOptions = {}): Promise<void> {
-    const { signal, checkpointSeconds = 300, curveSteps = 50, heldOutSteps = 0 } = options;
+    const { signal, gate, checkpointSeconds = 300, curveSteps = 50, heldOutSteps = 0 } = options;
     let saved = Date.now();
     const speed = new Speed();
     while (this.step < this.steps) {
@@ -190,7 +179,7 @@ export class Trainer {
         await this.save();
         saved = Date.now();
       }
-      await this.paused;
+      await gate?.pass(signal);
     }
     await this.save();
   }

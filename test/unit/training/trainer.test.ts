@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Failure } from '../../../src/common/failure.ts';
+import { Gate } from '../../../src/common/gate.ts';
 import { findCheckpoint } from '../../../src/training/checkpoint.ts';
 import type { TrainingSettings } from '../../../src/training/settings.ts';
 import { Trainer, type TrainerParts } from '../../../src/training/trainer.ts';
@@ -215,13 +216,26 @@ describe('Trainer', () => {
   it('holds while paused', async () => {
     const trainer = await Trainer.open(parts());
     const steps: number[] = [];
-    trainer.pause();
-    const run = trainer.run({ report: ({ step }) => steps.push(step) });
+    const gate = new Gate();
+    gate.close();
+    const run = trainer.run({ gate, report: ({ step }) => steps.push(step) });
     await new Promise(resolve => setTimeout(resolve, 200));
     assert.deepEqual(steps, [1]);
-    trainer.resume();
+    gate.open();
     await run;
     assert.equal(steps.length, 40);
+    await trainer.dispose();
+  });
+
+  it('ends at once when cancelled while paused', async () => {
+    const trainer = await Trainer.open(parts());
+    const gate = new Gate();
+    gate.close();
+    const stop = new AbortController();
+    const run = trainer.run({ gate, signal: stop.signal });
+    await new Promise(resolve => setTimeout(resolve, 100));
+    stop.abort();
+    await assert.rejects(run, error => Failure.is(error, 'cancelled'));
     await trainer.dispose();
   });
 

@@ -1,0 +1,87 @@
+import { Failure } from '../common/failure.ts';
+import type { TextPlace } from '../contracts/boostReport.ts';
+import type { Tokenizer } from '../models/model.ts';
+import type { CorpusDocument } from './extract/document.ts';
+import { packTokens, type PackedPiece } from './packTokens.ts';
+
+/** A token's surroundings and, where it stands in a file as it is, its place there. */
+export interface PlacedToken {
+  readonly before: string;
+  readonly token: string;
+  readonly after: string;
+  readonly place: TextPlace | null;
+}
+
+/** Documents cut into windows of tokens that remember where each token came from. */
+export class PlacedText {
+  readonly tokenIds: Uint32Array; // whole windows
+  readonly windowLength: number; // T
+  private readonly pieces: readonly PackedPiece<CorpusDocument>[];
+
+  private constructor(
+    tokenIds: Uint32Array,
+    windowLength: number,
+    pieces: readonly PackedPiece<CorpusDocument>[],
+  ) {
+    this.tokenIds = tokenIds;
+    this.windowLength = windowLength;
+    this.pieces = pieces;
+  }
+
+  /** The first `limit` tokens of the documents; fails with `empty` where they do not fill a window. */
+  static async pack(
+    documents: readonly CorpusDocument[],
+    tokenizer: Tokenizer,
+    options: {
+      readonly windowLength: number;
+      readonly limit: number;
+      readonly signal?: AbortSignal;
+    },
+  ): Promise<PlacedText> {
+    const pieces: PackedPiece<CorpusDocument>[] = [];
+    const tokenIds = await packTokens(inTurn(documents), tokenizer, {
+      ...options,
+      mark: piece => pieces.push(piece),
+    });
+    return new PlacedText(tokenIds, options.windowLength, pieces);
+  }
+
+  get windows(): number {
+    return this.tokenIds.length / this.windowLength;
+  }
+
+  /** The token of this number with about `around` UTF-16 units on either side; separators are of no document. */
+  at(token: number, around: number): PlacedToken {
+    const piece = this.pieces[this.pieceOf(token)];
+    if (!piece) throw new Failure('internal', `Token ${token} is in no document.`);
+    const { document, first, spans, offset } = piece;
+    const start = spans.starts[token - first];
+    const end = spans.ends[token - first];
+    if (start === undefined || end === undefined)
+      return { before: '', token: '', after: '', place: null };
+    const { text } = document;
+    const [from, to] = [offset + start, offset + end];
+    return {
+      before: text.slice(Math.max(0, from - around), from),
+      token: text.slice(from, to),
+      after: text.slice(to, to + around),
+      place: document.verbatim ? { path: document.path, start: document.start + from } : null,
+    };
+  }
+
+  private pieceOf(token: number): number {
+    let low = 0;
+    let high = this.pieces.length;
+    while (high - low > 1) {
+      const middle = (low + high) >>> 1;
+      if ((this.pieces[middle]?.first ?? Infinity) <= token) low = middle;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+// eslint-disable-next-line @typescript-eslint/require-await -- what packs documents also reads them from disk
+async function* inTurn<T>(items: readonly T[]): AsyncGenerator<T> {
+  yield* items;
+}
