@@ -49,7 +49,7 @@ async function evaluateText(input: CommandInput): Promise<EvaluateResult> {
   try {
     requireFit(dictionary, model.info);
     const windowLength = windowLengthOf(dictionary, model.info.contextLength);
-    const tokens = await corpusTokens(paths, model.tokenizer, { windowLength, limit, signal });
+    const tokens = await corpusTokens(paths, model.tokenizer, { windowLength, limit, signal, log });
     const sae = await SaeRunner.open(dictionary, { threads: request.threads, maxActive });
     try {
       return await evaluate(model, sae, {
