@@ -5,6 +5,13 @@ import { join } from 'node:path';
 /** Ships as it is, beside the bundles. */
 const unbundled = ['onnxruntime-node', 'onnxruntime-common'];
 
+/** Works of others inside a package that its own licence does not cover. */
+const contained = {
+  unpdf:
+    'It contains pdf.js (https://github.com/mozilla/pdf.js), Copyright Mozilla Foundation, under the Apache License 2.0,\n' +
+    'whose text is with @huggingface/tokenizers.',
+};
+
 /** `inputs`: the files that went into the bundles, from esbuild's metafiles. */
 export function writeLicenses(inputs, file = 'dist/LICENSES.txt') {
   const bundled = inputs.flatMap(input => {
@@ -26,5 +33,6 @@ function licenseOf(name) {
   const by = typeof author === 'string' ? author : author?.name;
   const where = typeof repository === 'string' ? repository : repository?.url;
   const head = [`${name} ${version} (${license})`, by, where].filter(line => line !== undefined);
-  return `${[...head, ...texts].join('\n\n')}\n`;
+  const notes = Object.hasOwn(contained, name) ? [contained[name]] : [];
+  return `${[...head, ...notes, ...texts].join('\n\n')}\n`;
 }

@@ -17,13 +17,23 @@ export function windowLengthOf({ provenance }: Dictionary, contextLength: number
 export async function corpusTokens(
   paths: readonly string[],
   tokenizer: Tokenizer,
-  options: { windowLength: number; limit: number; signal: AbortSignal },
+  options: {
+    windowLength: number;
+    limit: number;
+    signal: AbortSignal;
+    log(line: string): void;
+  },
 ): Promise<{ tokenIds: Uint32Array; windowLength: number }> {
   const { limit, signal } = options;
+  const logged = new Set<string>();
+  const log = (line: string): void => {
+    if (!logged.has(line)) options.log(line);
+    logged.add(line);
+  };
   let { windowLength } = options;
   for (;;) {
     try {
-      const documents = readCorpus(paths, signal);
+      const documents = readCorpus(paths, signal, log);
       const tokenIds = await packTokens(documents, tokenizer, { windowLength, limit, signal });
       return { tokenIds, windowLength };
     } catch (error) {

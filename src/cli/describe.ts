@@ -79,6 +79,7 @@ async function describeText(input: CommandInput): Promise<DescribeResult> {
         windowLength,
         limit,
         signal,
+        log,
       });
       if (tokens.windowLength !== windowLength) {
         throw new Failure(

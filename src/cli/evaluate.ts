@@ -53,7 +53,7 @@ async function evaluateText(input: CommandInput): Promise<EvaluateResult> {
   try {
     requireFit(dictionary, model.info);
     const windowLength = windowLengthOf(dictionary, model.info.contextLength);
-    const tokens = await corpusTokens(paths, model.tokenizer, { windowLength, limit, signal });
+    const tokens = await corpusTokens(paths, model.tokenizer, { windowLength, limit, signal, log });
     const open = (opened: Dictionary): Promise<SaeRunner> =>
       SaeRunner.open(opened, { threads: request.threads, maxActive });
     const sae = await open(dictionary);

@@ -210,7 +210,7 @@ async function harvested(
       `The model has layers 0 to ${layers - 1}; --layer asks for ${layer}.`,
     );
   }
-  const tokenIds = await packTokens(readCorpus(request.paths, signal), runner.tokenizer, {
+  const tokenIds = await packTokens(readCorpus(request.paths, signal, log), runner.tokenizer, {
     windowLength,
     limit: Math.ceil(settings.tokens / windowLength) * windowLength,
     signal,

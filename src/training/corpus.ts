@@ -1,6 +1,5 @@
 import { throwIfCancelled } from '../common/cancelled.ts';
 import { selectFiles } from './corpusSelection.ts';
-import { longestFile, tooLong } from './corpusFiles.ts';
 import type { CorpusDocument } from './extract/document.ts';
 import { extract } from './extract/extract.ts';
 import { skipReason } from './skippedFiles.ts';
@@ -18,7 +17,6 @@ export async function* readCorpus(
   for (const file of files) {
     throwIfCancelled(signal);
     try {
-      if (file.format !== 'jsonl' && file.size > longestFile) throw tooLong(file.path);
       yield* extract(file, signal);
     } catch (error) {
       if (file.named) throw error;

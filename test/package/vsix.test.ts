@@ -12,8 +12,10 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { after, before, describe, it } from 'node:test';
 import { unzipSync } from 'fflate';
+import type * as Unpdf from 'unpdf';
 import { hostTarget, targets, vsixPath } from '../../scripts/targets.ts';
 import { embeddedModel, embeddedSae } from '../../src/common/embedded.ts';
 import type { AnalyzeResult } from '../../src/contracts/commandLine.ts';
@@ -25,6 +27,7 @@ import {
 import { createCaller } from '../../src/messages/calls.ts';
 import { connectChild } from '../../src/messages/childProcess.ts';
 import { writeRandomSae } from '../fixtures/randomSae.ts';
+import { makePdf } from '../unit/training/corpusFolder.ts';
 import { listFiles, readGolden } from './fileLists.ts';
 
 const largestVsix = 150_000_000;
@@ -77,6 +80,17 @@ describe(`the VSIX of ${target}, unzipped away from the repository`, () => {
     const source = readFileSync(join(extension, 'dist/extension.cjs'), 'utf8');
     assert.doesNotMatch(source, /require\(["']onnxruntime/);
     assert.ok(source.length < 200_000);
+  });
+
+  it('has a PDF library of its own file, which engine or command line loads when it meets a PDF', async () => {
+    const bundle = readFileSync(join(extension, 'dist/cli.js'), 'utf8');
+    assert.match(bundle, /import\("\.\/unpdf\.js"\)/);
+    assert.doesNotMatch(bundle, /from ?"\.\/unpdf\.js"/);
+    const { getDocumentProxy, extractText } = (await import(
+      pathToFileURL(join(extension, 'dist/unpdf.js')).href
+    )) as typeof Unpdf;
+    const pdf = await getDocumentProxy(new Uint8Array(makePdf([['Read me.']])));
+    assert.deepEqual((await extractText(pdf)).text, ['Read me.']);
   });
 
   it('has an engine that answers and analyses', async () => {

@@ -1,5 +1,5 @@
 import type { SelectedFile } from '../corpusSelection.ts';
-import { compression } from '../corpusFiles.ts';
+import { compression, longestFile, tooLong } from '../corpusFiles.ts';
 import type { CorpusDocument } from './document.ts';
 import { extractHtml } from './html.ts';
 import { extractJsonl } from './jsonl.ts';
@@ -8,9 +8,10 @@ import { extractPlain } from './plain.ts';
 
 /** The documents of a file by its format, those without text left out; fails with `UnusableFile`. */
 export async function* extract(
-  { path, format }: SelectedFile,
+  { path, format, size }: SelectedFile,
   signal?: AbortSignal,
 ): AsyncGenerator<CorpusDocument> {
+  if (format !== 'jsonl' && size > longestFile) throw tooLong(path);
   for await (const document of extractor(path, format, signal)) {
     if (document.text.trim() !== '') yield document;
   }
