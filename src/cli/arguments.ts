@@ -91,6 +91,19 @@ export function integer(
   throw usage(`--${name} is to be a whole number from ${min} to ${max}, not '${value}'.`);
 }
 
+/** The value of an option that is a number between `min` and `max`, if it is given. */
+export function number(
+  values: Values,
+  name: string,
+  { min, max }: { readonly min: number; readonly max: number },
+): number | undefined {
+  const value = text(values, name);
+  if (value === undefined) return undefined;
+  const number = Number(value);
+  if (Number.isFinite(number) && number >= min && number <= max) return number;
+  throw usage(`--${name} is to be a number from ${min} to ${max}, not '${value}'.`);
+}
+
 /** The one positional argument of a command. */
 export function onlyPositional({ positionals }: CommandInput, name: string): string {
   const [value, ...more] = positionals;

@@ -1,17 +1,7 @@
 import { Failure } from '../common/failure.ts';
 import type { Tokenizer } from '../models/model.ts';
-import type { Dictionary } from '../saes/dictionary.ts';
 import { readCorpus } from '../training/corpus.ts';
 import { packTokens } from '../training/packTokens.ts';
-
-const defaultWindowLength = 256;
-
-/** The length of the windows that the SAE was trained on (SAELens' `context_size`), within the model's context. */
-export function windowLengthOf({ provenance }: Dictionary, contextLength: number): number {
-  const trained = provenance['context_size'];
-  const usable = typeof trained === 'number' && Number.isInteger(trained) && trained >= 3;
-  return Math.min(usable ? trained : defaultWindowLength, contextLength);
-}
 
 /** The first tokens of the text at `paths`, packed into whole windows; a text shorter than a window is cut into smaller ones. */
 export async function corpusTokens(

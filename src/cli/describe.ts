@@ -6,6 +6,7 @@ import { ModelRunner } from '../engine/modelRunner.ts';
 import { SaeRunner } from '../engine/saeRunner.ts';
 import { exampleCount, featureTableFile, writeFeatureTable } from '../saes/featureTable.ts';
 import { readDictionary, requireFit } from '../saes/readDictionary.ts';
+import { windowLengthOf } from '../saes/windowLength.ts';
 import {
   integer,
   loadLog,
@@ -17,7 +18,7 @@ import {
   usage,
 } from './arguments.ts';
 import type { Command, CommandInput } from './command.ts';
-import { corpusTokens, progressLog, windowLengthOf } from './corpusOptions.ts';
+import { corpusTokens, progressLog } from './corpusOptions.ts';
 
 /** Tokens taken of each path. */
 const defaultTokens = 100_000;

@@ -4,6 +4,7 @@ import { ModelRunner } from '../engine/modelRunner.ts';
 import { SaeRunner } from '../engine/saeRunner.ts';
 import type { Dictionary } from '../saes/dictionary.ts';
 import { readDictionary, requireFit } from '../saes/readDictionary.ts';
+import { windowLengthOf } from '../saes/windowLength.ts';
 import {
   integer,
   loadLog,
@@ -16,7 +17,7 @@ import {
   usage,
 } from './arguments.ts';
 import type { Command, CommandInput } from './command.ts';
-import { corpusTokens, progressLog, windowLengthOf } from './corpusOptions.ts';
+import { corpusTokens, progressLog } from './corpusOptions.ts';
 
 const defaultTokens = 20_000;
 /** Features looked at per token in an SAE whose sparsity is not a top k. */

@@ -4,6 +4,7 @@ import type { FailureResult } from '../contracts/commandLine.ts';
 import { activationsCommand } from './activations.ts';
 import { analyzeCommand } from './analyze.ts';
 import { usage } from './arguments.ts';
+import { boostCommand } from './boost.ts';
 import type { Command } from './command.ts';
 import { describeCommand } from './describe.ts';
 import { evaluateCommand } from './evaluate.ts';
@@ -16,6 +17,7 @@ const commands: readonly Command[] = [
   analyzeCommand,
   activationsCommand,
   trainCommand,
+  boostCommand,
   evaluateCommand,
   describeCommand,
 ];

@@ -50,6 +50,9 @@ export interface CorpusPlan {
 
 export interface PlanRequest {
   readonly model: ModelRequest;
+  /** The frozen SAE. */
+  readonly basePath: string;
+  readonly baseK?: number;
   readonly corpus: CorpusRequest;
   /** Training tokens, counted with repetition; 0: as many as the default passes over the text give. */
   readonly tokens: number;
@@ -70,6 +73,8 @@ export interface BoostRequest {
   readonly corpus: CorpusRequest;
   /** General text to measure on and to mix in; empty: what comes with Loupe. */
   readonly generalPaths: readonly string[];
+  /** Features of a top-k base kept per token; absent: as many as it was trained for. */
+  readonly baseK?: number;
   /** Residual SAEs of other domains that are on: the report measures their subsets too. */
   readonly otherDomains: readonly string[];
   /** Checkpoints, the residual SAE and its report go here; a training that lies here is taken up. */

@@ -9,8 +9,10 @@ import {
   type FeatureTable,
 } from '../saes/featureTable.ts';
 import { excludedTokens } from '../saes/tokenPolicy.ts';
+import type { ActivationSource } from '../training/activations.ts';
 import type { ModelRunner } from './modelRunner.ts';
 import type { SaeRunner } from './saeRunner.ts';
+import { ModelActivations } from './trainerSource.ts';
 
 /** Text to describe features with. */
 export interface DescribedText {
@@ -24,6 +26,8 @@ export interface DescribedText {
 export interface DescribeRequest {
   readonly texts: readonly DescribedText[];
   readonly windowLength: number; // T
+  /** Activations of these windows where they are at hand; else the model computes them. */
+  readonly activations?: ActivationSource;
   readonly signal?: AbortSignal;
   readonly report?: (windowsDone: number, windows: number) => void;
 }
@@ -74,19 +78,16 @@ async function indexText(model: DescribingModel, sae: SaeRunner, request: Descri
     tokenIds.set(ids, end);
     end += ids.length;
   }
+  const source =
+    request.activations ??
+    new ModelActivations(model, { hook, width: inputWidth, windowLength, tokenIds });
   const builder = new FeatureIndexBuilder(width);
   const windows = Math.floor(tokenIds.length / windowLength);
   let counted = 0;
   for (let window = 0; window < windows; window++) {
     const first = window * windowLength;
-    const ids = tokenIds.subarray(first, first + windowLength);
-    const run = await model.run({
-      tokenIds: ids,
-      hooks: [hook],
-      head: 'none',
-      ...(signal && { signal }),
-    });
-    const x = run.hooks.get(hook) ?? new Float32Array(0); // (T, D)
+    const [read] = await source.read(window, 1, signal);
+    const x = read?.activations ?? new Float32Array(0); // (T, D)
     const excluded = excludedTokens(x, inputWidth, true, tokenPolicy);
     counted += excluded.reduce((count, value) => count - value, excluded.length);
     builder.add(await sae.encode(x), excluded, first);

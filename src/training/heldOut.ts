@@ -1,5 +1,5 @@
 import { excludedTokens } from '../saes/tokenPolicy.ts';
-import type { ActivationSource, ActivationWindow } from './activations.ts';
+import type { ActivationWindow } from './activations.ts';
 import type { Encoder } from './encoder.ts';
 import type { Sparsity } from './sparsity.ts';
 import type { TokenStatistics } from './tokenStatistics.ts';
@@ -26,21 +26,17 @@ export interface HeldOutResult {
 }
 
 /** The included tokens of windows, with the scales of a training's statistics. */
-export async function heldOutRows(
-  source: ActivationSource,
-  windows: readonly number[],
+export function heldOutRows(
+  windows: readonly ActivationWindow[],
+  width: number,
   { policy, scale, targetScale }: Pick<TokenStatistics, 'policy' | 'scale' | 'targetScale'>,
-  options: { readonly stride: number; readonly signal?: AbortSignal | undefined },
-): Promise<HeldOutRows> {
-  const { width } = source;
-  const { stride, signal } = options;
+  stride: number,
+): HeldOutRows {
   const rows: { readonly window: ActivationWindow; readonly t: number }[] = [];
-  for (const index of windows) {
-    for (const window of await source.read(index, 1, signal)) {
-      excludedTokens(window.activations, width, true, policy).forEach((excluded, t) => {
-        if (excluded === 0) rows.push({ window, t });
-      });
-    }
+  for (const window of windows) {
+    excludedTokens(window.activations, width, true, policy).forEach((excluded, t) => {
+      if (excluded === 0) rows.push({ window, t });
+    });
   }
   const input = new Float32Array(rows.length * stride);
   const hasTarget = rows.some(({ window }) => window.target);

@@ -1,7 +1,7 @@
 import { Failure } from '../common/failure.ts';
 import type { Gate } from '../common/gate.ts';
 import type { Dictionary } from '../saes/dictionary.ts';
-import type { ActivationSource } from './activations.ts';
+import type { ActivationSource, ActivationWindow } from './activations.ts';
 import {
   findCheckpoint,
   restoreArrays,
@@ -53,6 +53,8 @@ export interface RunOptions {
   readonly gate?: Gate | undefined;
   /** Called after every step. */
   report?(progress: TrainingProgress): void;
+  /** Called after every step, and waited for: what measures the weights uses the kernel's own arrays. */
+  afterStep?(step: number): Promise<void>;
   /** Called with each measurement on held-out windows. */
   reportHeldOut?(result: HeldOutResult, step: number): void;
   /** Seconds between checkpoints. */
@@ -172,6 +174,7 @@ export class Trainer {
       const tokensPerSecond = speed.after(this.settings.batch);
       if (this.step % curveSteps === 0) this.addToCurve(progress);
       options.report?.({ ...progress, tokensPerSecond });
+      await options.afterStep?.(this.step);
       if (heldOutSteps > 0 && this.step % heldOutSteps === 0) {
         options.reportHeldOut?.(await this.measureHeldOut(), this.step);
       }
@@ -199,16 +202,16 @@ export class Trainer {
    * threshold, of all that fire, named K.
    */
   async measureHeldOut(): Promise<HeldOutResult> {
-    return this.measure(await this.rowsOf(this.parts.source, this.state.heldOut));
+    const windows: ActivationWindow[] = [];
+    for (const index of this.state.heldOut)
+      windows.push(...(await this.parts.source.read(index, 1, this.parts.signal)));
+    return this.measure(this.rowsOf(windows));
   }
 
-  /** Tokens of a source of the same activations, ready to be measured. */
-  async rowsOf(source: ActivationSource, windows: readonly number[]): Promise<HeldOutRows> {
+  /** The included tokens of windows of the same activations, ready to be measured. */
+  rowsOf(windows: readonly ActivationWindow[]): HeldOutRows {
     const { stride } = this.kernel;
-    return heldOutRows(source, windows, this.state.statistics, {
-      stride,
-      signal: this.parts.signal,
-    });
+    return heldOutRows(windows, this.parts.source.width, this.state.statistics, stride);
   }
 
   /** The same on other rows. */

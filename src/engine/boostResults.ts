@@ -1,0 +1,123 @@
+import { join } from 'node:path';
+import type { BoostReport, ReportVariant } from '../contracts/boostReport.ts';
+import type { BoostRequest } from '../contracts/trainer.ts';
+import { readFeatureCards } from '../saes/featureCards.ts';
+import { writeSaeLens } from '../saes/formats/saelens.ts';
+import { writeAtomically } from '../weights/atomicFile.ts';
+import { findings, type FoundText } from './boostFindings.ts';
+import type { MeasuredVariant, Variant } from './boostMeasure.ts';
+import type { BoostText } from './boostText.ts';
+import type { FrozenBase } from './frozenBase.ts';
+
+/** Where general explained variance falls by more than this share, the plain method is not the one to use. */
+const toleratedLoss = 0.01;
+
+/**
+ * The variant to use: the mixed one where it was asked for, else the plain one unless general text suffers by it.
+ */
+export function chosenVariant(measured: readonly MeasuredVariant[]): ReportVariant['name'] {
+  if (measured.some(({ name }) => name === 'mixed')) return 'mixed';
+  const plain = measured.find(({ name }) => name === 'plain');
+  return plain && plain.general.evChange < -toleratedLoss ? 'calibrated' : 'plain';
+}
+
+/** Writes the variant to use into the folder itself, the others into folders in it; returns the one to use. */
+export async function writeVariants(
+  variants: readonly Variant[],
+  measured: readonly MeasuredVariant[],
+  folder: string,
+): Promise<Variant> {
+  const name = chosenVariant(measured);
+  for (const variant of variants) {
+    await writeSaeLens(variant.dictionary, join(folder, folderOf(variant.name, name)), 'F32');
+  }
+  const chosen = variants.find(variant => variant.name === name);
+  if (!chosen) throw new Error(`there is no variant ${name}`);
+  return chosen;
+}
+
+function folderOf(name: string, chosen: string): string {
+  return name === chosen ? '.' : name;
+}
+
+/** What a report is made of. */
+export interface ReportParts {
+  readonly frozen: FrozenBase;
+  readonly request: BoostRequest;
+  readonly text: BoostText;
+  readonly trainedTokens: number;
+  readonly measured: readonly MeasuredVariant[];
+  readonly chosen: Variant;
+  readonly domain: FoundText;
+  readonly general: FoundText;
+  readonly signal: AbortSignal;
+}
+
+/** Writes report.json into the request's folder. */
+export async function writeReport(parts: ReportParts): Promise<BoostReport> {
+  const { frozen, request, text, measured, chosen, signal } = parts;
+  const { plan, general, train } = text;
+  const { tokenizer, info } = frozen.model;
+  const cards = await readFeatureCards(request.folder, request.width, tokenizer);
+  const base = frozen.runner.dictionary;
+  const baseCards = await readFeatureCards(request.basePath, base.width, tokenizer);
+  const found = await findings({
+    base,
+    residual: chosen.dictionary,
+    domain: parts.domain,
+    general: parts.general,
+    labels: cards?.labels.labels ?? [],
+    baseLabels: baseCards?.labels.labels ?? [],
+    threads: request.model.threads,
+    signal,
+  });
+  const report: BoostReport = {
+    format: 1,
+    name: request.name,
+    model: info.name,
+    base: frozen.base,
+    width: request.width,
+    k: request.k,
+    trainedTokens: parts.trainedTokens,
+    uniqueTokens: train.tokenIds.length,
+    text: {
+      domain: {
+        description: request.corpus.roots.join(', '),
+        files: plan.files,
+        tokens: plan.tokens + plan.heldOutTokens,
+      },
+      general: {
+        description: general.description,
+        files: general.files,
+        tokens: general.mix.tokenIds.length + general.heldOut.tokenIds.length,
+      },
+    },
+    variants: measured.map(variant => ({
+      ...variant,
+      folder: folderOf(variant.name, chosen.name),
+    })),
+    ...found,
+    convention: convention(parts),
+  };
+  const json = `${JSON.stringify(report, null, 2)}\n`;
+  await writeAtomically(join(request.folder, 'report.json'), [new TextEncoder().encode(json)]);
+  return report;
+}
+
+function convention({ frozen, text, measured }: ReportParts): string {
+  const [first] = measured;
+  const { excludeFirst, maxNorm } = frozen.runner.dictionary.tokenPolicy;
+  const base = frozen.base.k === null ? 'all features that fire' : `k = ${frozen.base.k}`;
+  const left = [
+    ...(excludeFirst ? ['the first of each window'] : []),
+    ...(Number.isFinite(maxNorm) ? [`those with |x| above ${maxNorm.toPrecision(4)}`] : []),
+  ].join('; ');
+  return [
+    `Base at ${base}; windows of ${text.windowLength} tokens at ${frozen.runner.dictionary.hook}, evenly spread over the`,
+    ` held-out text: ${first?.domain.tokens ?? 0} domain tokens and ${first?.general.tokens ?? 0} general ones counted`,
+    left === '' ? '' : ` (left out and not replaced: ${left})`,
+    `. EV = 1 - sum|x - xhat|^2 / sum|x - mean(x)|^2, the mean over all counted tokens; CE in nats per token with the`,
+    ` reconstruction in place of x; delta CE = CE - clean CE; score = (zero - CE) / (zero - clean). Held out:`,
+    ` ${text.plan.split}. Features and tokens listed are of the residual SAE in this folder.`,
+  ].join('');
+}

@@ -1,0 +1,51 @@
+import type { BoostRequest } from '../contracts/trainer.ts';
+import type { Base } from '../saes/dictionary.ts';
+import { dictionaryHash } from '../saes/dictionaryHash.ts';
+import { readDictionary, requireFit } from '../saes/readDictionary.ts';
+import { windowLengthOf } from '../saes/windowLength.ts';
+import { ModelRunner } from './modelRunner.ts';
+import { SaeRunner } from './saeRunner.ts';
+
+/** The model and the frozen SAE of a training of a residual SAE, ready to run. */
+export interface FrozenBase {
+  readonly model: ModelRunner;
+  readonly runner: SaeRunner;
+  readonly base: Base;
+  /** Features of the base kept per token. */
+  readonly k: number;
+  /** T, tokens per window that the base was trained on. */
+  readonly windowLength: number;
+  dispose(): Promise<void>;
+}
+
+/** Features of a base that fires by thresholds looked at per token. */
+const maxActive = 1024;
+
+export async function openFrozenBase(
+  request: Pick<BoostRequest, 'model' | 'basePath' | 'baseK'>,
+  signal: AbortSignal,
+): Promise<FrozenBase> {
+  const dictionary = await readDictionary(request.basePath);
+  const model = await ModelRunner.open(request.model, { signal });
+  try {
+    requireFit(dictionary, model.info);
+    const { threads } = request.model;
+    const runner = await SaeRunner.open(dictionary, { threads, maxActive });
+    const isTopK = dictionary.rule.kind === 'topk';
+    const k = isTopK ? Math.min(request.baseK ?? runner.maxK, runner.maxK) : runner.maxK;
+    return {
+      model,
+      runner,
+      base: { name: dictionary.name, hash: dictionaryHash(dictionary), k: isTopK ? k : null },
+      k,
+      windowLength: windowLengthOf(dictionary, model.info.contextLength),
+      dispose: async () => {
+        await runner.dispose();
+        await model.dispose();
+      },
+    };
+  } catch (error) {
+    await model.dispose();
+    throw error;
+  }
+}
