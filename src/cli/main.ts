@@ -8,6 +8,7 @@ import { boostCommand } from './boost.ts';
 import type { Command } from './command.ts';
 import { describeCommand } from './describe.ts';
 import { evaluateCommand } from './evaluate.ts';
+import { exportCommand } from './export.ts';
 import { commandHelp, help } from './help.ts';
 import { trainCommand } from './train.ts';
 import { writeJson } from './writeJson.ts';
@@ -20,6 +21,7 @@ const commands: readonly Command[] = [
   boostCommand,
   evaluateCommand,
   describeCommand,
+  exportCommand,
 ];
 
 const exitCodes = { success: 0, failure: 1, usage: 2, interrupted: 130 };

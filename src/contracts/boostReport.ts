@@ -45,7 +45,7 @@ export interface ReportVariant {
   readonly folder: string;
   /** What was done differently, one sentence. */
   readonly description: string;
-  /** Threshold of the residual SAE's features. */
+  /** Threshold of the residual SAE's features, the mean where each has its own. */
   readonly threshold: number;
   readonly domain: BoostMeasure;
   readonly general: BoostMeasure;

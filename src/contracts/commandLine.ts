@@ -66,6 +66,28 @@ export interface TrainResult {
   readonly tokensPerSecond: number;
 }
 
+export interface ExportResult {
+  readonly folder: string;
+  readonly features: number;
+  readonly rule: string;
+  /** Whether the export reconstructs as its parts do, but for the order of additions. */
+  readonly exact: boolean;
+  /** Where a top-k base was given a threshold: what that changes. */
+  readonly calibrated?: {
+    readonly k: number;
+    readonly threshold: number;
+    readonly tokens: number;
+    readonly topK: ExportFigures;
+    readonly jumprelu: ExportFigures;
+  };
+}
+
+export interface ExportFigures {
+  readonly ev: number;
+  readonly ce: number;
+  readonly l0: number;
+}
+
 export interface ActivationsResult {
   readonly file: string;
   readonly tokens: number;

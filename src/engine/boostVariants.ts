@@ -2,7 +2,7 @@ import type { VariantName } from '../contracts/boostReport.ts';
 import type { Dictionary } from '../saes/dictionary.ts';
 import type { ActivationWindow } from '../training/activations.ts';
 import {
-  harmlessThreshold,
+  harmlessThresholds,
   includedRows,
   thresholdForL0,
   withThreshold,
@@ -22,7 +22,7 @@ const mostCandidates = 64;
 
 /**
  * Residual SAEs with their thresholds. Plain and mixed: on domain text, k features fire per token on average. Remedy:
- * the plain weights with the lowest threshold from there on at which the base is left no worse on general text.
+ * the plain weights with a threshold for each feature, from there on, calibrated against general text.
  */
 export async function calibrateVariants(
   trained: { readonly plain: Dictionary; readonly mixed: Dictionary | undefined },
@@ -33,12 +33,12 @@ export async function calibrateVariants(
   const variant = (
     name: VariantName,
     dictionary: Dictionary,
-    threshold: number,
+    threshold: number | Float32Array,
     description: string,
   ): Variant => ({
     name,
     description,
-    threshold,
+    threshold: typeof threshold === 'number' ? threshold : mean(threshold),
     dictionary: withThreshold(dictionary, threshold),
   });
   const plain = await thresholds(trained.plain, text, options);
@@ -53,7 +53,7 @@ export async function calibrateVariants(
       'calibrated',
       trained.plain,
       plain.harmless,
-      'The same weights with a higher threshold, at which general text is reconstructed no worse than by the base alone.',
+      'The same weights; features that do harm on general text have thresholds above what they reach there.',
     ),
   ];
   if (!trained.mixed) return variants;
@@ -66,7 +66,7 @@ async function thresholds(
   trained: Dictionary,
   text: CalibrationText,
   { k, threads }: { readonly k: number; readonly threads: number },
-): Promise<{ readonly domain: number; readonly harmless: number }> {
+): Promise<{ readonly domain: number; readonly harmless: Float32Array }> {
   const maxK = Math.min(trained.width, mostCandidates);
   const sae = await SaeRunner.open({ ...trained, rule: { kind: 'topk', maxK } }, { threads });
   const candidates = async (windows: readonly ActivationWindow[]): Promise<Candidates> => {
@@ -75,9 +75,13 @@ async function thresholds(
   };
   try {
     const domain = thresholdForL0(await candidates(text.domain), k);
-    const harmless = harmlessThreshold(trained, await candidates(text.general), domain);
+    const harmless = harmlessThresholds(trained, await candidates(text.general), domain);
     return { domain, harmless };
   } finally {
     await sae.dispose();
   }
+}
+
+function mean(values: Float32Array): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

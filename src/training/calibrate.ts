@@ -37,12 +37,16 @@ export function includedRows(
   return { x, target };
 }
 
-/** The same dictionary with one threshold for all its features, as a JumpReLU. */
-export function withThreshold(dictionary: Dictionary, threshold: number): Dictionary {
-  return {
-    ...dictionary,
-    rule: { kind: 'jumprelu', threshold: new Float32Array(dictionary.width).fill(threshold) },
-  };
+/** The same dictionary as a JumpReLU with these thresholds (F), or one for all its features. */
+export function withThreshold(
+  dictionary: Dictionary,
+  thresholds: number | Float32Array,
+): Dictionary {
+  const threshold =
+    typeof thresholds === 'number'
+      ? new Float32Array(dictionary.width).fill(thresholds)
+      : thresholds;
+  return { ...dictionary, rule: { kind: 'jumprelu', threshold } };
 }
 
 /** The threshold above which `perToken` activations per token lie, on average. */
@@ -53,45 +57,60 @@ export function thresholdForL0({ encoding }: Candidates, perToken: number): numb
   return sorted[Math.max(0, sorted.length - above - 1)] ?? 0;
 }
 
-/** Shares of the activations above the first threshold that lie below those tried. */
-const quantiles = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 1];
-
 /**
- * The lowest threshold from `lowest` on at which the residual SAE reconstructs the target of this text no worse than
- * saying nothing: on general text, a base that is left as good as it was.
+ * A threshold for each feature, `lowest` or higher, (F): the one at which the feature by itself takes most from the
+ * squared error of this text. On general text: a feature that only does harm there never fires as weakly as it does
+ * there, and one that never fires there keeps `lowest`.
  */
-export function harmlessThreshold(
-  decoder: Pick<Dictionary, 'decoder' | 'inputWidth'>,
+export function harmlessThresholds(
+  decoder: Pick<Dictionary, 'decoder' | 'inputWidth' | 'width'>,
   candidates: Candidates,
   lowest: number,
-): number {
-  const above = candidates.encoding.activations.filter(activation => activation > lowest).sort();
-  const ofNothing = squaredError(decoder, candidates, Infinity);
-  for (const quantile of quantiles) {
-    const at = Math.min(above.length - 1, Math.floor(quantile * above.length) - 1);
-    const threshold = at < 0 ? lowest : (above[at] ?? lowest);
-    if (squaredError(decoder, candidates, threshold) <= ofNothing) return threshold;
+): Float32Array {
+  const firings = firingsAbove(decoder, candidates, lowest);
+  const thresholds = new Float32Array(decoder.width).fill(lowest);
+  for (const [feature, list] of firings) {
+    list.sort((a, b) => b.activation - a.activation);
+    let change = 0;
+    let best = 0;
+    let threshold = list[0]?.activation ?? lowest; // none fires
+    list.forEach((firing, i) => {
+      change += firing.change;
+      if (change > best) return;
+      best = change;
+      threshold = list[i + 1]?.activation ?? lowest;
+    });
+    thresholds[feature] = threshold;
   }
-  return above.at(-1) ?? lowest;
+  return thresholds;
 }
 
-/** Sum over tokens of |target - ehat|^2 where what is above the threshold fires. */
-export function squaredError(
+interface Firing {
+  readonly activation: number;
+  /** |e - a w|^2 - |e|^2: what the squared error gains if only this feature fires. */
+  readonly change: number;
+}
+
+function firingsAbove(
   { decoder, inputWidth: D }: Pick<Dictionary, 'decoder' | 'inputWidth'>,
   { encoding, target }: Candidates,
-  threshold: number,
-): number {
-  const left = new Float64Array(D);
-  let sum = 0;
-  for (let n = 0; n < target.length / D; n++) {
-    left.set(target.subarray(n * D, (n + 1) * D));
-    for (let j = n * encoding.k; j < (n + 1) * encoding.k; j++) {
-      const activation = encoding.activations[j] ?? 0;
-      if (!(activation > threshold)) break; // in descending order
-      const row = (encoding.features[j] ?? 0) * D;
-      for (let d = 0; d < D; d++) left[d] = (left[d] ?? 0) - activation * (decoder[row + d] ?? 0);
+  lowest: number,
+): Map<number, Firing[]> {
+  const firings = new Map<number, Firing[]>();
+  for (let p = 0; p < encoding.activations.length; p++) {
+    const activation = encoding.activations[p] ?? 0;
+    if (!(activation > lowest)) continue;
+    const feature = encoding.features[p] ?? 0;
+    const e = Math.floor(p / encoding.k) * D;
+    let [product, squares] = [0, 0];
+    for (let d = 0; d < D; d++) {
+      const w = decoder[feature * D + d] ?? 0;
+      product += w * (target[e + d] ?? 0);
+      squares += w * w;
     }
-    for (let d = 0; d < D; d++) sum += (left[d] ?? 0) ** 2;
+    const list = firings.get(feature) ?? [];
+    list.push({ activation, change: activation * activation * squares - 2 * activation * product });
+    firings.set(feature, list);
   }
-  return sum;
+  return firings;
 }
