@@ -33,7 +33,7 @@ const targets = [
     options: { ...nodeModule, banner: { js: `#!/usr/bin/env node\n${requireShim}` } },
     budget: 1_200_000,
   },
-  ...['sidebar', 'feature'].map(name => ({
+  ...['sidebar', 'feature', 'training'].map(name => ({
     entry: `webview/${name}/main.ts`,
     out: `dist/webview/${name}.js`,
     options: webview,
