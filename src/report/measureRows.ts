@@ -24,34 +24,39 @@ export function measureRows({ domain, general }: ReportVariant): readonly Measur
   return measures.map(({ name, meaning, cells }) => ({
     name,
     meaning,
-    domain: cells(domain),
-    general: cells(general),
+    domain: cells(domain, domainBound),
+    general: cells(general, generalBound),
   }));
 }
 
 interface Measure {
   readonly name: string;
   readonly meaning: string;
-  readonly cells: (measure: BoostMeasure) => MeasureCells;
+  /** Relative changes below the bound are judged neither way. */
+  readonly cells: (measure: BoostMeasure, bound: number) => MeasureCells;
 }
+
+const domainBound = 0.001;
+/** The paper counts a loss on general text below 1 % as none. */
+const generalBound = 0.01;
 
 const measures: readonly Measure[] = [
   {
     name: 'EV',
     meaning: 'Explained variance: 1 − Σ|x − x̂|² / Σ|x − mean(x)|²',
-    cells: ({ base, boosted, evChange }) => ({
+    cells: ({ base, boosted, evChange }, bound) => ({
       base: formatDecimal(base.ev),
       boosted: formatDecimal(boosted.ev),
-      ...judged(evChange, 1),
+      ...judged(evChange, 1, bound),
     }),
   },
   {
     name: 'ΔCE',
     meaning: 'What the model loses when x̂ takes the place of x: cross-entropy over the clean one',
-    cells: ({ base, boosted, deltaCeChange }) => ({
+    cells: ({ base, boosted, deltaCeChange }, bound) => ({
       base: formatDecimal(base.deltaCe),
       boosted: formatDecimal(boosted.deltaCe),
-      ...judged(deltaCeChange, -1),
+      ...judged(deltaCeChange, -1, bound),
     }),
   },
   {
@@ -101,9 +106,13 @@ function alone(value: string): MeasureCells {
   return { base: value, boosted: value, change: '', better: null };
 }
 
-/** `goodSign`: 1 where more is better. Changes below a thousandth are judged neither way. */
-function judged(change: number, goodSign: 1 | -1): Pick<MeasureCells, 'change' | 'better'> {
-  const isSmall = !Number.isFinite(change) || Math.abs(change) < 0.001;
+/** `goodSign`: 1 where more is better. */
+function judged(
+  change: number,
+  goodSign: 1 | -1,
+  bound: number,
+): Pick<MeasureCells, 'change' | 'better'> {
+  const isSmall = !Number.isFinite(change) || Math.abs(change) < bound;
   return { change: formatChange(change), better: isSmall ? null : change * goodSign > 0 };
 }
 
