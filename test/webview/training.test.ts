@@ -275,7 +275,13 @@ describe('the report', () => {
 
   it('has base and boosted of every variant, and of other sets of domains', async () => {
     await open(stateOf('report'));
-    const tables = page.getByRole('table');
+    const summary = page.getByRole('table').first().getByRole('row');
+    assert.deepEqual(await summary.nth(3).getByRole('cell').allInnerTexts(), [
+      ...['+6.5 %', '−36 %', '−0.01 %', '+0.09 %'],
+    ]);
+    for (const title of [/^Calibrated/, /^Mixed/])
+      await page.locator('summary', { hasText: title }).click();
+    const tables = page.locator('.variant').getByRole('table');
     assert.equal(await tables.count(), 6);
     const rows = tables.first().getByRole('row');
     assert.deepEqual(await rows.nth(2).getByRole('cell').allInnerTexts(), [

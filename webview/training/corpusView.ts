@@ -21,8 +21,7 @@ export function corpusFacts({ folders, plan }: Extract<PlanState, { kind: 'ready
     ['Held out', heldOut(corpus)],
   ];
   if (formats.length > 0) facts.push(['Formats', formats.join(', ')]);
-  if (corpus.duplicates > 0)
-    facts.push(['Near-duplicates left out', formatCount(corpus.duplicates)]);
+  if (corpus.duplicates > 0) facts.push(['Duplicates left out', formatCount(corpus.duplicates)]);
   return element(
     'dl',
     { class: 'facts' },

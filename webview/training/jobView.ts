@@ -49,9 +49,13 @@ export function createJobView(actions: JobActions): JobView {
   };
   const tiles = measures.map(measure => ({ measure, value: element('dd') }));
   const loss = createCurveChart({ title: 'Loss', format: formatLoss, leastSpan: 1e-6 });
-  const domain = createCurveChart({ title: 'EV, domain', format: formatDecimal, leastSpan: 0.02 });
+  const domain = createCurveChart({
+    title: 'EV, domain text',
+    format: formatDecimal,
+    leastSpan: 0.02,
+  });
   const general = createCurveChart({
-    title: 'EV, general',
+    title: 'EV, general text',
     format: formatDecimal,
     leastSpan: 0.02,
   });

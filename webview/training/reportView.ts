@@ -30,7 +30,7 @@ export function createReportView(report: BoostReport, host: Caller<TrainingHost>
     element('header', {}, title, commands),
     element('p', { class: 'about dim' }, about(report)),
     ...headlineTiles(report),
-    ...variantSections(report),
+    variantSections(report),
     section('New features', createFeatureList(report.features, open)),
     ...(report.improved.length > 0
       ? [section('Where the error shrank most', createImprovedTable(report.improved, open))]

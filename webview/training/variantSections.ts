@@ -4,17 +4,46 @@ import { measureRows, type MeasureCells } from '../../src/report/measureRows.ts'
 import { variantTitles } from '../../src/report/variantTitles.ts';
 import { element } from '../shared/dom.ts';
 
-/** A table for each variant, base against boosted on both texts, with one for the subsets of domains. */
-export function variantSections({ variants }: BoostReport): HTMLElement[] {
-  return variants.map(variant =>
+/** The variants side by side, then each with its table, base against boosted on both texts, and one for the subsets. */
+export function variantSections({ variants }: BoostReport): HTMLElement {
+  const details = variants.map((variant, i) =>
     element(
-      'section',
-      { class: 'variant' },
-      element('h2', {}, variantTitles[variant.name]),
+      'details',
+      { class: 'variant', attributes: i === 0 ? { open: '' } : {} },
+      element('summary', {}, variantTitles[variant.name]),
       element('p', {}, `${variant.description} Threshold ${formatDecimal(variant.threshold, 2)}.`),
       scrolled(measureTable(variant), variantTitles[variant.name]),
       ...subsets(variant),
     ),
+  );
+  return element(
+    'section',
+    { class: 'variants' },
+    ...(variants.length > 1 ? [sideBySide(variants)] : []),
+    ...details,
+  );
+}
+
+/** What each variant changes: the paper's method and its remedies for general text. */
+function sideBySide(variants: readonly ReportVariant[]): HTMLElement {
+  const rows = variants.map(variant => {
+    const [ev, deltaCe] = measureRows(variant);
+    const changes = (text: 'domain' | 'general'): HTMLElement[] =>
+      [ev, deltaCe].map(row => changeCell(row?.[text]));
+    return element(
+      'tr',
+      {},
+      element('th', { attributes: { scope: 'row' } }, variantTitles[variant.name]),
+      ...secondHalf([...changes('domain'), ...changes('general')]),
+    );
+  });
+  const table = comparison(['EV', 'ΔCE'], rows);
+  table.classList.add('sideBySide');
+  return element(
+    'div',
+    {},
+    element('h2', {}, 'The paper’s method and the remedies for general text'),
+    scrolled(table, 'Variants, change against the base'),
   );
 }
 
@@ -24,20 +53,27 @@ function measureTable(variant: ReportVariant): HTMLElement {
       'tr',
       {},
       element('th', { title: meaning, attributes: { scope: 'row' } }, name),
-      ...cells(domain),
-      ...cells(general),
+      ...secondHalf([...cells(domain), ...cells(general)]),
     ),
   );
   return comparison(['base', 'boosted', 'change'], rows);
 }
 
-function cells({ base, boosted, change, better }: MeasureCells): HTMLElement[] {
-  const verdict = better === null ? '' : better ? ' good' : ' bad';
-  return [
-    element('td', {}, base),
-    element('td', {}, boosted),
-    element('td', { class: `change${verdict}` }, change),
-  ];
+function cells(measured: MeasureCells): HTMLElement[] {
+  const { base, boosted } = measured;
+  return [element('td', {}, base), element('td', {}, boosted), changeCell(measured)];
+}
+
+function changeCell(measured: MeasureCells | undefined): HTMLElement {
+  const better = measured?.better ?? null;
+  const verdict = better === null ? '' : better ? 'good' : 'bad';
+  return element('td', { class: verdict }, measured?.change ?? '');
+}
+
+/** Marks where the columns of general text begin. */
+function secondHalf(cells: readonly HTMLElement[]): readonly HTMLElement[] {
+  cells[cells.length / 2]?.classList.add('second');
+  return cells;
 }
 
 function subsets({ subsets, name }: ReportVariant): HTMLElement[] {
@@ -47,11 +83,13 @@ function subsets({ subsets, name }: ReportVariant): HTMLElement[] {
       'tr',
       {},
       element('th', { attributes: { scope: 'row', dir: 'auto' } }, domains.join(' + ')),
-      ...[domain, general].flatMap(({ ev, deltaCe, residualL0 }) => [
-        element('td', {}, formatDecimal(ev)),
-        element('td', {}, formatDecimal(deltaCe)),
-        element('td', {}, formatDecimal(residualL0, 1)),
-      ]),
+      ...secondHalf(
+        [domain, general].flatMap(({ ev, deltaCe, residualL0 }) => [
+          element('td', {}, formatDecimal(ev)),
+          element('td', {}, formatDecimal(deltaCe)),
+          element('td', {}, formatDecimal(residualL0, 1)),
+        ]),
+      ),
     ),
   );
   const table = comparison(['EV', 'ΔCE', 'residual L0'], rows);
@@ -75,7 +113,7 @@ function comparison(columns: readonly string[], rows: readonly HTMLElement[]): H
       'thead',
       {},
       element('tr', {}, element('td'), group('Domain text'), group('General text')),
-      element('tr', {}, element('td'), ...heads),
+      element('tr', {}, element('td'), ...secondHalf(heads)),
     ),
     element('tbody', {}, ...rows),
   );
