@@ -1,0 +1,142 @@
+// A person teaches the SAE a domain: plan, training, pause, a reload in the middle, report, and the features in the hover.
+import assert from 'node:assert/strict';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, afterEach, before, describe, it } from 'node:test';
+import type { Frame, Locator } from 'playwright-core';
+import { root } from '../../scripts/targets.ts';
+import { openEditor, pictureAfter, type Editor } from './harness/editor.ts';
+import { trainerUnder } from './harness/engineProcess.ts';
+import {
+  eventually,
+  hoverOver,
+  notification,
+  openFile,
+  runCommand,
+  webview,
+  whenReady,
+} from './harness/window.ts';
+
+/** Few tokens: it is the way through the editor that is tested here, not what is learnt. */
+const settings = { 'loupe.training.tokens': 40_000, 'loupe.training.width': 128 };
+
+describe('training on the workspace', () => {
+  let editor: Editor;
+  let panel: Frame;
+
+  before(async () => {
+    editor = await openEditor('chemistry.md', settings);
+    writeCorpus(editor.workspace);
+  });
+  after(() => editor.close());
+  afterEach(context => pictureAfter(editor, context));
+
+  it('the palette command asks for a name and shows the plan before anything trains', async () => {
+    const { page } = editor;
+    await runCommand(page, 'Loupe: Train Residual SAE on Workspace');
+    const name = page.locator('.quick-input-widget input.input').first();
+    await name.waitFor();
+    assert.equal(await name.inputValue(), 'samples');
+    await name.fill('base');
+    await page.getByText("'base' means something else").first().waitFor();
+    await name.fill('chemistry');
+    await page.keyboard.press('Enter');
+    panel = await webview(page, 'main[data-state="plan"]');
+    await panel.getByText('Start Training').waitFor();
+    const text = await panel.locator('main').innerText();
+    assert.match(text, /Files\s+\d+/);
+    assert.match(text, /Held out\s+[\d,]+ tokens/);
+    assert.match(text, /about \d+ (?:s|min)/);
+    assert.equal(await panel.getByLabel('Training tokens').inputValue(), '40000');
+  });
+
+  it('a click starts it; panel and status bar say how it goes', async () => {
+    await panel.getByText('Start Training').click();
+    panel = await webview(editor.page, 'main[data-state="training"] .job[data-status="running"]');
+    await trainingItem(editor)
+      .filter({ hasText: /training chemistry/ })
+      .waitFor();
+    await eventually('loss curve', async () =>
+      (await panel.locator('.charts .line').first().getAttribute('d')) === '' ? undefined : true,
+    );
+  });
+
+  it('pauses and resumes', async () => {
+    await runCommand(editor.page, 'Loupe: Pause Training');
+    await panel.locator('.job[data-status="paused"]').waitFor();
+    await trainingItem(editor)
+      .filter({ hasText: /chemistry paused/ })
+      .waitFor();
+    await panel.getByRole('button', { name: 'Resume', exact: true }).click();
+    await panel.locator('.job[data-status="running"]').waitFor();
+  });
+
+  it('goes on by itself when its process is killed', async () => {
+    const trainer = await trainerUnder(editor.server.pid);
+    process.kill(trainer, 'SIGKILL');
+    await trainerUnder(editor.server.pid, trainer);
+    await panel.getByText('went on from its checkpoint').waitFor();
+  });
+
+  it('survives a reload of the window, with its panel', async () => {
+    await editor.page.reload();
+    panel = await webview(editor.page, 'main[data-state="training"], main[data-state="report"]');
+  });
+
+  it('ends with a notification and the report', async () => {
+    await notification(editor.page, /domain chemistry: EV on held-out text/).waitFor();
+    panel = await webview(editor.page, 'main[data-state="report"] .headline');
+    const text = await panel.locator('main').innerText();
+    for (const part of [
+      'EV, domain text',
+      'EV, general text',
+      'New features',
+      'How this was measured',
+    ])
+      assert.ok(text.includes(part), part);
+    assert.ok((await panel.locator('.features > li').count()) > 0);
+  });
+
+  it('a token of the report opens in its file', async () => {
+    await panel.locator('.improved .place').first().click();
+    await editor.page.locator('.tab.active', { hasText: /\.md|\.txt|\.py/ }).waitFor();
+  });
+
+  it('the report opens as Markdown', async () => {
+    await runCommand(editor.page, 'Loupe: Show Report');
+    panel = await webview(editor.page, 'main[data-state="report"] .headline');
+    await panel.getByRole('button', { name: 'Open as Markdown' }).click();
+    await editor.page.locator('.tab', { hasText: 'report.md' }).waitFor();
+  });
+
+  it('the hover has features of the domain', async () => {
+    await openFile(editor.page, 'chemistry.md');
+    await runCommand(editor.page, 'Loupe: Analyze Document');
+    await whenReady(editor.page);
+    const words = ['analgesic', 'morphine', 'alkaloid', 'aspirin'];
+    await eventually('domain feature in a hover', async () => {
+      for (const word of words) {
+        const text = await hoverOver(editor.page, word).catch(() => '');
+        if (/chemistry/.test(text.split('Expected next')[0] ?? '')) return true;
+      }
+      return undefined;
+    });
+  });
+});
+
+function trainingItem({ page }: Editor): Locator {
+  return page.locator('.statusbar-item[id$="loupe.training"]');
+}
+
+/** The samples are few: copies of their paragraphs as files of their own give a split by file something to split. */
+function writeCorpus(workspace: string): void {
+  const notes = join(workspace, 'notes');
+  mkdirSync(notes);
+  for (const file of readdirSync(join(root, 'samples')).filter(name => /\.(md|txt)$/.test(name))) {
+    copyFileSync(join(root, 'samples', file), join(workspace, file));
+    const paragraphs = readFileSync(join(root, 'samples', file), 'utf8').split(/\n{2,}/);
+    for (const [i, text] of paragraphs.entries())
+      if (text.length > 200) writeFileSync(join(notes, `${i}-${file}`), text);
+  }
+  rmSync(join(workspace, 'README.md'), { force: true });
+}
