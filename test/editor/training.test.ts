@@ -1,12 +1,10 @@
 // A person teaches the SAE a domain: plan, training, pause, a reload in the middle, report, and the features in the hover.
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import type { Frame, Locator } from 'playwright-core';
-import { root } from '../../scripts/targets.ts';
 import { openEditor, pictureAfter, type Editor } from './harness/editor.ts';
 import { trainerUnder } from './harness/engineProcess.ts';
+import { writeNotes } from './harness/notes.ts';
 import {
   eventually,
   hoverOver,
@@ -26,7 +24,7 @@ describe('training on the workspace', () => {
 
   before(async () => {
     editor = await openEditor('chemistry.md', settings);
-    writeCorpus(editor.workspace);
+    writeNotes(editor.workspace);
   });
   after(() => editor.close());
   afterEach(context => pictureAfter(editor, context));
@@ -117,7 +115,7 @@ describe('training on the workspace', () => {
     await eventually('domain feature in a hover', async () => {
       for (const word of words) {
         const text = await hoverOver(editor.page, word).catch(() => '');
-        if (/chemistry/.test(text.split('Expected next')[0] ?? '')) return true;
+        if (text.split('Expected next')[0]?.includes('chemistry') === true) return true;
       }
       return undefined;
     });
@@ -126,17 +124,4 @@ describe('training on the workspace', () => {
 
 function trainingItem({ page }: Editor): Locator {
   return page.locator('.statusbar-item[id$="loupe.training"]');
-}
-
-/** The samples are few: copies of their paragraphs as files of their own give a split by file something to split. */
-function writeCorpus(workspace: string): void {
-  const notes = join(workspace, 'notes');
-  mkdirSync(notes);
-  for (const file of readdirSync(join(root, 'samples')).filter(name => /\.(md|txt)$/.test(name))) {
-    copyFileSync(join(root, 'samples', file), join(workspace, file));
-    const paragraphs = readFileSync(join(root, 'samples', file), 'utf8').split(/\n{2,}/);
-    for (const [i, text] of paragraphs.entries())
-      if (text.length > 200) writeFileSync(join(notes, `${i}-${file}`), text);
-  }
-  rmSync(join(workspace, 'README.md'), { force: true });
 }
