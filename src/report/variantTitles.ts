@@ -6,3 +6,10 @@ export const variantTitles: Readonly<Record<VariantName, string>> = {
   calibrated: 'Calibrated: threshold set against general text',
   mixed: 'Mixed: general text in the training',
 };
+
+/** The same where there is room for a word. */
+export const variantNames: Readonly<Record<VariantName, string>> = {
+  plain: 'Plain',
+  calibrated: 'Calibrated',
+  mixed: 'Mixed',
+};

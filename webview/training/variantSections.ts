@@ -1,7 +1,7 @@
 import { formatDecimal } from '../../src/common/numbers.ts';
 import type { BoostReport, ReportVariant } from '../../src/contracts/boostReport.ts';
 import { measureRows, type MeasureCells } from '../../src/report/measureRows.ts';
-import { variantTitles } from '../../src/report/variantTitles.ts';
+import { variantNames, variantTitles } from '../../src/report/variantTitles.ts';
 import { element } from '../shared/dom.ts';
 
 /** The variants side by side, then each with its table, base against boosted on both texts, and one for the subsets. */
@@ -33,7 +33,11 @@ function sideBySide(variants: readonly ReportVariant[]): HTMLElement {
     return element(
       'tr',
       {},
-      element('th', { attributes: { scope: 'row' } }, variantTitles[variant.name]),
+      element(
+        'th',
+        { title: variantTitles[variant.name], attributes: { scope: 'row' } },
+        variantNames[variant.name],
+      ),
       ...secondHalf([...changes('domain'), ...changes('general')]),
     );
   });

@@ -26,10 +26,9 @@ const ends = [
 
 /** Invented notes on organic chemistry, the same every time: enough text of one kind for a short training. */
 export function writeNotes(workspace: string, files = 60): void {
-  const generator = new Random(7);
-  const random = (): number => generator.next() / 2 ** 32;
-  const pick = (from: readonly string[]): string => from[Math.floor(random() * from.length)] ?? '';
-  const number = (from: number, to: number): number => Math.round(from + random() * (to - from));
+  const random = new Random(7);
+  const pick = (from: readonly string[]): string => from[random.below(from.length)] ?? '';
+  const number = (from: number, to: number): number => from + random.below(to - from + 1);
   const sentences: (() => string)[] = [
     () => `${pick(compounds)} was ${pick(verbs)} with ${pick(reagents)} ${pick(ends)}.`,
     () =>
