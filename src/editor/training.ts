@@ -96,6 +96,14 @@ export class Training implements vscode.Disposable {
     );
     this.inWorkspace = { queue, planner, reports, domainsFolder };
     void reports.refresh().then(changed);
+    if (vscode.workspace.isTrusted) this.open(queue, lock);
+    else {
+      this.owned.register(vscode.workspace.onDidGrantWorkspaceTrust(() => this.open(queue, lock)));
+    }
+  }
+
+  /** Takes up the workspace's trainings, once no other window has them. */
+  private open(queue: TrainingQueue, lock: TrainingLock): void {
     lock.acquire(
       () => {
         this.isElsewhere = false;
@@ -103,7 +111,7 @@ export class Training implements vscode.Disposable {
       },
       () => {
         this.isElsewhere = true;
-        changed();
+        this.changed.fire();
       },
     );
   }
@@ -176,6 +184,7 @@ export class Training implements vscode.Disposable {
 
   private get obstacle(): string | null {
     if (!this.inWorkspace) return noFolder;
+    if (!vscode.workspace.isTrusted) return notTrusted;
     return this.isElsewhere ? 'Another window trains in this workspace.' : null;
   }
 
@@ -193,6 +202,8 @@ export class Training implements vscode.Disposable {
   }
 }
 
+const notTrusted =
+  'A training reads every file of the workspace: the workspace must be trusted first.';
 const noFolder = 'Open a folder first: a training reads the files of a workspace folder.';
 
 function jobState(job: TrainingJob, isActive: boolean): JobState {

@@ -37,13 +37,13 @@ export class TrainingLock {
   }
 
   private take(): boolean {
-    mkdirSync(dirname(this.path), { recursive: true });
     if (isHeld(this.path)) return false;
     try {
+      mkdirSync(dirname(this.path), { recursive: true });
       rmSync(this.path, { force: true });
       writeFileSync(this.path, process.pid.toString(), { flag: 'wx' });
     } catch {
-      return false; // another window was faster
+      return false; // another window was faster, or the storage cannot be written
     }
     this.owned = true;
     clearInterval(this.timer);

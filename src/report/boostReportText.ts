@@ -54,7 +54,7 @@ function variantSection(variant: ReportVariant): string[] {
   const side = ({ base, boosted, change }: MeasureCells): string[] => [base, boosted, change];
   return [
     `## ${title}`,
-    `${plainMarkdown(variant.description)} Threshold ${formatDecimal(variant.threshold)}; folder \`${variant.folder.replaceAll('`', '')}\`.`,
+    `${plainMarkdown(variant.description)} Threshold ${formatDecimal(variant.threshold)}; ${folder(variant)}.`,
     markdownTable(
       ['', 'Domain: base', 'boosted', 'change', 'General: base', 'boosted', 'change'],
       measureRows(variant).map(row => [row.name, ...side(row.domain), ...side(row.general)]),
@@ -62,6 +62,12 @@ function variantSection(variant: ReportVariant): string[] {
     ),
     ...subsetSection(variant),
   ];
+}
+
+function folder(variant: ReportVariant): string {
+  return variant.folder === '.'
+    ? 'this folder'
+    : `folder \`${variant.folder.replaceAll('`', '')}\``;
 }
 
 function subsetSection({ subsets }: ReportVariant): string[] {

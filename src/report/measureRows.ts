@@ -90,11 +90,21 @@ const measures: readonly Measure[] = [
     }),
   },
   {
-    name: 'L0',
-    meaning: 'Mean active features per token, of the base + of the residual SAE',
+    name: 'L0, base',
+    meaning: 'Mean active features of the base per token',
     cells: ({ base, boosted }) => ({
       base: formatDecimal(base.l0, 1),
-      boosted: `${formatDecimal(boosted.l0, 1)} + ${formatDecimal(boosted.residualL0, 1)}`,
+      boosted: formatDecimal(boosted.l0, 1),
+      change: '',
+      better: null,
+    }),
+  },
+  {
+    name: 'L0, residual',
+    meaning: 'Mean active features of the residual SAE per token',
+    cells: ({ boosted }) => ({
+      base: '',
+      boosted: formatDecimal(boosted.residualL0, boosted.residualL0 < 0.95 ? 2 : 1),
       change: '',
       better: null,
     }),

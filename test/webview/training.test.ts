@@ -289,7 +289,9 @@ describe('the report', () => {
       ...['0.857', '0.856', '−0.12 %'],
     ]);
     const names = await tables.first().getByRole('rowheader').allInnerTexts();
-    assert.deepEqual(names, ['EV', 'ΔCE', 'CE', 'CE, clean', 'CE, zero', 'CE score', 'L0']);
+    assert.deepEqual(names, [
+      ...['EV', 'ΔCE', 'CE', 'CE, clean', 'CE, zero', 'CE score', 'L0, base', 'L0, residual'],
+    ]);
     for (const sentence of report.variants.map(({ description }) => description))
       assert.ok((await seen()).includes(sentence), sentence);
   });
