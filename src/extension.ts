@@ -13,6 +13,10 @@ import { onDidChangeSettings } from './editor/settings.ts';
 import { SidebarViewProvider } from './editor/sidebarView.ts';
 import { StatusItem } from './editor/statusItem.ts';
 import { TokenDecorations } from './editor/tokenDecorations.ts';
+import { Training, type DomainList } from './editor/training.ts';
+import { registerTrainingCommands } from './editor/trainingCommands.ts';
+import { TrainingPanel } from './editor/trainingPanel.ts';
+import { TrainingStatus } from './editor/trainingStatus.ts';
 
 /** Builds Loupe's parts and wires them; the engine starts when it is first needed. */
 export function activate(context: vscode.ExtensionContext): void {
@@ -34,12 +38,23 @@ export function activate(context: vscode.ExtensionContext): void {
   own(new SidebarViewProvider(context.extensionUri, sources));
   own(new StatusItem(engine, analyzer, active, session));
   own(registerCommands({ ...sources, panels, log }));
+  const training = own(new Training(context, program, domainList, log));
+  own(new TrainingStatus(training));
+  const trainingPanel = own(new TrainingPanel(context.extensionUri, training));
+  own(registerTrainingCommands({ training, panel: trainingPanel }));
   own(onDidChangeSettings(['model.path', 'sae.path', 'threads'], () => engine.reload()));
   own(engine.onDidChangeState(() => engineChanged(engine, session)));
   own(engine.onDidStop(({ reason, restarting }) => restarting && presentRestart(reason)));
   own(analyzer.onDidChange(() => setContext(analyzer, active.current)));
   own(active.onDidChange(() => setContext(analyzer, active.current)));
 }
+
+/** Stands in until the list of domains is wired. */
+const domainList: DomainList = {
+  refresh: () => undefined,
+  turn: () => undefined,
+  foldersOn: () => [],
+};
 
 function engineChanged({ state }: Engine, session: Session): void {
   if (state.kind === 'ready') session.use(state.engine.sae);

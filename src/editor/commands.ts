@@ -145,6 +145,8 @@ async function showMenu({ engine }: CommandTargets): Promise<void> {
     ['$(close) Clear Analysis', 'loupe.clearAnalysis'],
     ['$(settings) Set Sparsity', 'loupe.setSparsity'],
     ['$(layout-sidebar-left) Open Side Bar', 'loupe.sidebar.focus'],
+    ['$(mortar-board) Train Residual SAE on Workspace', 'loupe.trainResidual'],
+    ['$(graph-line) Show Training', 'loupe.showTraining'],
     ['$(file-binary) Choose SAE', 'loupe.chooseSae'],
     ['$(chip) Choose Model', 'loupe.chooseModel'],
     ...(failed ? [] : [['$(debug-restart) Restart Engine', 'loupe.restartEngine']]),

@@ -11,7 +11,7 @@ import type {
   SaeInfo,
 } from '../contracts/engine.ts';
 import type { Caller, CallOptions } from '../messages/calls.ts';
-import { EngineProcess } from './engineProcess.ts';
+import { EngineProcess, engineRole } from './engineProcess.ts';
 
 /** A running engine with the selected model and SAE loaded. */
 export interface LoadedEngine {
@@ -50,7 +50,9 @@ export class Engine implements vscode.Disposable {
   private readonly owned = new DisposableStore();
   private readonly changed = this.owned.register(new vscode.EventEmitter<void>());
   private readonly stopped = this.owned.register(new vscode.EventEmitter<EngineStop>());
-  private readonly process = this.owned.register(new DisposableValue<EngineProcess>());
+  private readonly process = this.owned.register(
+    new DisposableValue<EngineProcess<EngineContract>>(),
+  );
   private readonly restartPolicy = new RestartPolicy();
   private current: EngineState = { kind: 'off' };
   private last: LoadedEngine | undefined;
@@ -139,7 +141,7 @@ export class Engine implements vscode.Disposable {
 
   private async start(): Promise<Caller<EngineContract>> {
     if (this.process.value) return this.process.value.caller;
-    const started = new EngineProcess(this.program, this.log);
+    const started = new EngineProcess<EngineContract>(this.program, engineRole, this.log);
     this.process.value = started;
     started.onDidStop(reason => this.processStopped(reason));
     try {

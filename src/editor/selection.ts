@@ -28,7 +28,7 @@ function defaultThreads(): number {
 }
 
 /** `~` is the home folder; other relative paths start at the first workspace folder. */
-function absolute(path: string): string | undefined {
+export function absolute(path: string): string | undefined {
   const trimmed = path.trim();
   if (trimmed === '') return undefined;
   if (trimmed === '~' || /^~[/\\]/.test(trimmed)) return join(homedir(), trimmed.slice(1));

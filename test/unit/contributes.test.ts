@@ -41,7 +41,9 @@ function found(path: string, pattern: RegExp): string[] {
 
 describe('package.json and the editor', () => {
   it('declare the same commands', () => {
-    const registered = found('src/editor/commands.ts', /^ {2}'(loupe\.\w+)':/gm);
+    const registered = ['src/editor/commands.ts', 'src/editor/trainingCommands.ts']
+      .flatMap(file => found(file, /^ {2}'(loupe\.\w+)':/gm))
+      .sort();
     assert.ok(registered.length > 10);
     assert.deepEqual(registered, [...commands].sort());
     assert.ok(contributes.commands.every(({ category }) => category === 'Loupe'));
@@ -101,7 +103,7 @@ describe('package.json and the editor', () => {
     const pages = contributes.walkthroughs.flatMap(({ steps }) =>
       steps.map(step => step.media.markdown),
     );
-    assert.equal(pages.length, 3);
+    assert.equal(pages.length, 4);
     for (const path of [manifest.icon, ...pages]) {
       assert.ok(existsSync(new URL(`../../${path}`, import.meta.url)), path);
     }
