@@ -86,7 +86,7 @@ describe('the engine process', () => {
   it('says what is missing before a model and an SAE are loaded', async () => {
     await assert.rejects(caller.call('analyze', request), failsWith('not-ready', /model/));
     await assert.rejects(caller.call('featureLabels', null), failsWith('not-ready'));
-    const sae = caller.call('loadSae', { path: fixture('evaluation') });
+    const sae = caller.call('loadSae', { path: fixture('evaluation'), domains: [] });
     await assert.rejects(sae, failsWith('not-ready', /model/));
   });
 
@@ -122,7 +122,7 @@ describe('the engine process', () => {
 
   it('refuses an SAE that does not fit the model, naming both', async () => {
     await assert.rejects(
-      caller.call('loadSae', { path: fixture('saelens/topk') }),
+      caller.call('loadSae', { path: fixture('saelens/topk'), domains: [] }),
       failsWith('mismatch', /SmolLM2-135M-Instruct/, /576/),
     );
     const other = join(folder, 'other');
@@ -130,21 +130,24 @@ describe('the engine process', () => {
     const cfg = await readFile(join(other, 'cfg.json'), 'utf8');
     await writeFile(join(other, 'cfg.json'), cfg.replace('blocks.4.', 'blocks.40.'));
     await assert.rejects(
-      caller.call('loadSae', { path: other }),
+      caller.call('loadSae', { path: other, domains: [] }),
       failsWith('mismatch', /SmolLM2-135M-Instruct/, /blocks\.40\.hook_resid_post/),
     );
-    const none = caller.call('loadSae', { path: join(folder, 'none') });
+    const none = caller.call('loadSae', { path: join(folder, 'none'), domains: [] });
     await assert.rejects(none, failsWith('not-found'));
   });
 
   it('refuses a broken SAE and keeps the one before', async () => {
-    const info = await caller.call('loadSae', { path: fixture('evaluation') });
+    const info = await caller.call('loadSae', { path: fixture('evaluation'), domains: [] });
     assert.deepEqual([info.features, info.maxK, info.hook], [64, 16, 'blocks.4.hook_resid_post']);
     const broken = join(folder, 'broken');
     await cp(fixture('evaluation'), broken, { recursive: true });
     const weights = join(broken, 'sae_weights.safetensors');
     await copyFile(join(broken, 'cfg.json'), weights);
-    await assert.rejects(caller.call('loadSae', { path: broken }), failsWith('bad-file'));
+    await assert.rejects(
+      caller.call('loadSae', { path: broken, domains: [] }),
+      failsWith('bad-file'),
+    );
     assert.equal((await caller.call('featureLabels', null)).labels.length, 64);
   });
 
@@ -194,7 +197,7 @@ describe('the engine process', () => {
     let load: Promise<unknown> | undefined;
     const running = caller.call('analyze', long, {
       onProgress: () => {
-        load ??= caller.call('loadSae', { path: fixture('evaluation') });
+        load ??= caller.call('loadSae', { path: fixture('evaluation'), domains: [] });
       },
     });
     await assert.rejects(running, failsWith('cancelled', /another SAE/));
