@@ -151,7 +151,7 @@ describe('the domains', () => {
     const section = page.getByRole('region', { name: 'Domains' });
     assert.match(await says(section), /residual SAE adds/);
     await section.getByRole('button', { name: 'Train Residual SAE on Workspace' }).click();
-    await section.getByRole('button', { name: 'Add Residual SAE…' }).click();
+    await section.getByRole('button', { name: 'Add a residual SAE…' }).click();
     await eventually(() =>
       assert.deepEqual(host.inputs('run'), [
         { command: 'trainResidual' },

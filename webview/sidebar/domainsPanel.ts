@@ -22,14 +22,9 @@ export function createDomainsPanel(host: Caller<SidebarHost>): DomainsPanel {
     element(
       'p',
       { class: 'dim' },
-      'A residual SAE adds the features that a body of text needs and the base lacks.',
+      'A residual SAE adds the features that a body of text needs and the base lacks. Train one, or add one that you have with +.',
     ),
-    element(
-      'div',
-      { class: 'commands' },
-      button('Train Residual SAE on Workspace', run('trainResidual')),
-      button('Add Residual SAE…', run('addDomain'), 'secondary'),
-    ),
+    button('Train Residual SAE on Workspace', run('trainResidual')),
   );
   const compare = checkbox('Compare', on => send(host.call('setCompare', { on })));
   compare.element.title =
@@ -53,7 +48,7 @@ export function createDomainsPanel(host: Caller<SidebarHost>): DomainsPanel {
     update: document => {
       const { domains, compared } = document;
       empty.hidden = domains.length > 0;
-      list.hidden = tools.hidden = domains.length === 0;
+      list.hidden = train.hidden = remove.hidden = domains.length === 0;
       comparison.hidden = !domains.some(({ on }) => on);
       drawRows(document, rows, list, (path, on) => send(host.call('setDomain', { path, on })));
       compare.value = compared !== null;
