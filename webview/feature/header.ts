@@ -1,4 +1,4 @@
-import { formatActivation, formatCount, formatPercent } from '../../src/common/numbers.ts';
+import { formatActivation, formatCount, formatPercent, isKnown } from '../../src/common/numbers.ts';
 import type { FeatureState } from '../../src/contracts/panels.ts';
 import { button } from '../shared/controls.ts';
 import { element, setText } from '../shared/dom.ts';
@@ -90,7 +90,7 @@ function numberOf({ card, first }: ShownFeature): number {
 
 function factsOf(shown: ShownFeature): string {
   const { card, sae, isDomain } = shown;
-  const density = Number.isNaN(card.density)
+  const density = !isKnown(card.density)
     ? 'density unknown'
     : `fires on ${formatPercent(card.density)} of tokens`;
   const source = isDomain ? `the domain ${sae}` : sae;

@@ -1,4 +1,4 @@
-import { formatActivation, formatCount, formatPercent } from '../../src/common/numbers.ts';
+import { formatActivation, formatCount, formatPercent, isKnown } from '../../src/common/numbers.ts';
 import type { FeatureRow } from '../../src/contracts/panels.ts';
 import { element, setText, setVariable } from '../shared/dom.ts';
 import { icon, iconButton } from '../shared/icons.ts';
@@ -90,7 +90,7 @@ function unseen(words: string): HTMLElement {
 }
 
 function tooltip(row: FeatureRow, pinned: boolean): string {
-  const density = Number.isNaN(row.density)
+  const density = !isKnown(row.density)
     ? 'Density unknown'
     : `Fires on ${formatPercent(row.density)} of the reference corpus`;
   return [

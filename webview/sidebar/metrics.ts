@@ -1,4 +1,4 @@
-import { formatCount } from '../../src/common/numbers.ts';
+import { formatCount, isKnown } from '../../src/common/numbers.ts';
 import type { DocumentState } from '../../src/contracts/panels.ts';
 import { element, setText } from '../shared/dom.ts';
 
@@ -43,7 +43,7 @@ const metrics: readonly Metric[] = [
   },
   {
     name: 'Surprisal',
-    value: ({ crossEntropy }) => (Number.isNaN(crossEntropy) ? '–' : crossEntropy.toFixed(2)),
+    value: ({ crossEntropy }) => (!isKnown(crossEntropy) ? '–' : crossEntropy.toFixed(2)),
     detail: () => '',
     convention: ({ crossEntropy }) =>
       `Mean of −ln p(token | the tokens before it), in nats per token, of the model as it is${perplexity(crossEntropy)}. It does not depend on k.`,
@@ -88,17 +88,17 @@ export function createMetricsPanel(): MetricsPanel {
 
 /** Explained variance and the like: three decimals, a dash where unknown. */
 export function formatFraction(value: number): string {
-  return Number.isNaN(value) ? '–' : value.toFixed(3).replace('-', '−');
+  return !isKnown(value) ? '–' : value.toFixed(3).replace('-', '−');
 }
 
 /** A difference of such values, with its sign. */
 export function formatChange(value: number): string {
-  if (Number.isNaN(value)) return '–';
+  if (!isKnown(value)) return '–';
   return `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(3)}`;
 }
 
 function formatL0(value: number): string {
-  return Number.isNaN(value) ? '–' : value.toFixed(1);
+  return !isKnown(value) ? '–' : value.toFixed(1);
 }
 
 function ofDomains({ l0, domainL0, boostedEvByK }: DocumentState): string {
@@ -117,5 +117,5 @@ function leftOut({ tokens, excluded }: DocumentState): string {
 }
 
 function perplexity(crossEntropy: number): string {
-  return Number.isNaN(crossEntropy) ? '' : ` (perplexity ${Math.exp(crossEntropy).toFixed(1)})`;
+  return !isKnown(crossEntropy) ? '' : ` (perplexity ${Math.exp(crossEntropy).toFixed(1)})`;
 }
