@@ -16,7 +16,10 @@ export interface DomainTargets {
 /** Lets the user tick which of the known domains are on. */
 export async function chooseDomains({ engine, session, domains }: DomainTargets): Promise<void> {
   const known = await domains.list();
-  if (known.length === 0) return await offerFirst();
+  if (known.length === 0) {
+    await offerFirst();
+    return;
+  }
   const refused = new Map(engine.loaded?.sae.refused.map(({ path, message }) => [path, message]));
   const items = known.map(domain => ({
     label: domain.name,
@@ -76,7 +79,10 @@ export async function addDomain({ session }: DomainTargets): Promise<void> {
 /** Takes a domain off the list; one that was trained in this workspace goes with its files, if the user says so. */
 export async function removeDomain({ domains }: DomainTargets): Promise<void> {
   const known = await domains.list();
-  if (known.length === 0) return await offerFirst();
+  if (known.length === 0) {
+    await offerFirst();
+    return;
+  }
   const items = known.map(domain => ({
     label: domain.name,
     description: originOf(domain),

@@ -125,8 +125,7 @@ export class FeaturePanel implements vscode.Disposable {
     this.schedule();
     try {
       const engine = await this.sources.engine.ready();
-      if (signal.aborted) return;
-      this.follow(engine);
+      if (!signal.aborted) this.follow(engine);
       const { feature } = this;
       const located = locateFeature(feature, sourcesOf(engine.sae));
       const card = await engine.caller.call('featureCard', { feature }, { signal });

@@ -100,7 +100,7 @@ export class Session implements vscode.Disposable {
 
   /** Pins a feature by its number among all: documents are tinted by it; undefined unpins. */
   pin(feature: number | undefined): void {
-    if (feature === undefined) return this.select({ pinned: undefined });
+    if (feature === undefined) this.select({ pinned: undefined });
     if (!isFeature(feature)) return;
     const located = locateFeature(feature, this.sources);
     if (located) this.select({ pinned: { sae: located.source.hash, number: located.number } });

@@ -100,12 +100,12 @@ export class LoadedSae {
   ): Promise<LoadedSae> {
     const { dictionary, hash } = read.base;
     const base = await SaeRunner.open(dictionary, options);
-    const domains: (DomainInfo & DomainRunner)[] = [];
+    const domains: (DomainRunner & { readonly info: DomainInfo })[] = [];
     let first = dictionary.width;
     for (const { name, path, hash, dictionary: residual } of read.domains) {
       const bound = { ...options, maxActive: maxActiveOfDomain };
       const runner = await SaeRunner.open(residual, bound);
-      domains.push({ name, path, hash, features: residual.width, first, runner });
+      domains.push({ first, runner, info: { name, path, hash, features: residual.width, first } });
       first += residual.width;
     }
     const info: SaeInfo = {
@@ -117,7 +117,7 @@ export class LoadedSae {
       maxK: base.maxK,
       kind: dictionary.rule.kind,
       activationUnit: "activation in the SAE's own scale",
-      domains: domains.map(({ runner: _, ...domain }) => domain),
+      domains: domains.map(({ info }) => info),
       refused: read.refused.map(({ name, path, failure }) => ({
         name,
         path,

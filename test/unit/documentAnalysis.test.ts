@@ -205,9 +205,12 @@ describe('DocumentAnalysis with domains', () => {
         const largest = Math.max(range.shrunk, Math.min(1, range.grown));
         assert.equal(tints.length, changes.length);
         for (const [i, { token, change }] of changes.entries()) {
-          assert.equal(tints[i]?.start, token.start);
-          assert.equal(tints[i]?.direction, change < 0 ? 'shrunk' : 'grown');
-          near(tints[i]?.strength, Math.min(1, Math.abs(change) / largest), 1e-4);
+          const tint = tints.at(i);
+          assert.deepEqual(
+            [tint?.start, tint?.direction],
+            [token.start, change < 0 ? 'shrunk' : 'grown'],
+          );
+          near(tint?.strength, Math.min(1, Math.abs(change) / largest), 1e-4);
         }
       }
     });
