@@ -11,8 +11,7 @@ import type {
 import type { Dictionary } from '../saes/dictionary.ts';
 import { dictionaryHash } from '../saes/dictionaryHash.ts';
 import { readFeatureCards, type FeatureCards } from '../saes/featureCards.ts';
-import { readDictionary, requireFit } from '../saes/readDictionary.ts';
-import { requireResidualOf, type HashedSae } from '../saes/residual.ts';
+import { readDictionary, requireFit, requireResidual } from '../saes/readDictionary.ts';
 import { Analysis, type AnalysisOptions } from './analysis.ts';
 import { BoostedSae, type DomainRunner } from './boostedSae.ts';
 import type { ModelRunner } from './modelRunner.ts';
@@ -22,7 +21,9 @@ import { SaeRunner } from './saeRunner.ts';
 const maxActiveOfDomain = 1024;
 
 /** One SAE read from disk with its feature cards, not yet ready to run. */
-interface ReadSae extends HashedSae {
+interface ReadSae {
+  readonly dictionary: Dictionary;
+  readonly hash: string;
   readonly cards: FeatureCards | undefined;
 }
 
@@ -52,7 +53,7 @@ export async function readSaes(
   for (const [i, domain] of domains.entries()) {
     options.report(`Reading the domain ${domain.name}`, (i + 1) / (domains.length + 1));
     try {
-      const fits = (residual: Dictionary) => requireResidualOf(base, domain.name, residual);
+      const fits = (residual: Dictionary) => requireResidual(residual, base.dictionary, base.hash);
       read.push({ ...domain, ...(await readSae(domain.path, model, options, fits)) });
     } catch (error) {
       options.signal.throwIfAborted();
@@ -121,7 +122,7 @@ export class LoadedSae {
       refused: read.refused.map(({ name, path, failure }) => ({
         name,
         path,
-        message: failure.message,
+        message: `The domain ${name} cannot be used: ${failure.message}`,
       })),
     };
     const sae = new BoostedSae(base, domains);

@@ -17,6 +17,15 @@ export interface TokenPolicy {
   readonly maxNorm: number;
 }
 
+/** The frozen SAE that a residual SAE corrects (SAE Boost, arXiv 2507.12990). */
+export interface Base {
+  readonly name: string;
+  /** Of the base's files, as `dictionaryHash` gives it. */
+  readonly hash: string;
+  /** Features of the base kept per token in training; null: all that fire. */
+  readonly k: number | null;
+}
+
 /** One sparse autoencoder in memory, whatever kind it is and whatever format it came from. */
 export interface Dictionary {
   readonly name: string;
@@ -34,6 +43,8 @@ export interface Dictionary {
   readonly subtractDecoderBias: boolean;
   readonly rule: ActivationRule;
   readonly tokenPolicy: TokenPolicy;
+  /** In a residual SAE: whose error it reconstructs. */
+  readonly base?: Base | undefined;
   /** The model it was trained on; undefined where the file does not say. */
   readonly model: { readonly name: string; readonly hash: string | undefined } | undefined;
   /** Whatever else the file said of itself, kept for writing it back. */

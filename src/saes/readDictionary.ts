@@ -16,6 +16,34 @@ export async function readDictionary(path: string): Promise<Dictionary> {
   return await readSaeLens(found.isDirectory() ? path : dirname(path));
 }
 
+/** Throws `mismatch` where the dictionary is no residual SAE of this base; `baseHash`: of `dictionaryHash`. */
+export function requireResidual(
+  residual: Dictionary,
+  base: Pick<Dictionary, 'name' | 'hook' | 'inputWidth'>,
+  baseHash: string,
+): void {
+  const refuse = (why: string) =>
+    new Failure(
+      'mismatch',
+      `The SAE ${residual.name} is no residual SAE for ${base.name}: ${why}.`,
+      { action: 'Choose a residual SAE that was trained on this base, or its own base.' },
+    );
+  if (residual.decoderBias) {
+    throw refuse('it has a decoder bias, so that it says something where nothing fires');
+  }
+  if (residual.inputWidth !== base.inputWidth) {
+    throw refuse(
+      `it reads activations of width ${residual.inputWidth}, the base's are ${base.inputWidth} wide`,
+    );
+  }
+  if (residual.hook !== base.hook) {
+    throw refuse(`it reads ${residual.hook}, the base ${base.hook}`);
+  }
+  if (residual.base && residual.base.hash !== baseHash) {
+    throw refuse(`it was trained on the error of ${residual.base.name} with other weights`);
+  }
+}
+
 /** Throws `mismatch` where the SAE cannot be used with the model: another width, too few layers, or trained on another model. */
 export function requireFit(
   dictionary: Dictionary,

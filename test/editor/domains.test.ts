@@ -65,12 +65,15 @@ describe('a workspace with a domain', () => {
   });
 
   it('one that cannot be loaded is told and does not take the others away', async () => {
-    await notification(editor.page, /There is no SAE at .*none/).waitFor();
+    await notification(editor.page, /The domain lost cannot be used: There is no SAE at/).waitFor();
     await dismissNotifications(editor.page);
     sidebar = await openSidebar(editor.page);
     await sidebar.locator('main[data-state="analyzed"]').waitFor();
     await sidebar.locator('.working').waitFor({ state: 'hidden' });
-    assert.match(await sidebar.locator('.refused:visible').innerText(), /lost\s+There is no SAE/);
+    assert.match(
+      await sidebar.locator('.refused:visible').innerText(),
+      /lost\s+The domain lost cannot be used/,
+    );
     await ev(/^EV [−\d.]+ \(base [−\d.]+\)$/);
     await sidebar.locator('.domainMark', { hasText: '+ chemistry' }).first().waitFor();
   });

@@ -5,7 +5,7 @@ import { BoostedSae } from '../../src/engine/boostedSae.ts';
 import { cellsOf, type SaeReading } from '../../src/engine/cells.ts';
 import { SaeRunner } from '../../src/engine/saeRunner.ts';
 import type { Dictionary } from '../../src/saes/dictionary.ts';
-import { requireResidualOf } from '../../src/saes/residual.ts';
+import { requireResidual } from '../../src/saes/readDictionary.ts';
 import { randomResidual } from '../fixtures/randomSae.ts';
 
 const D = 24;
@@ -188,27 +188,24 @@ describe('a base with the residual SAEs of domains', () => {
   });
 });
 
-describe('requireResidualOf', () => {
-  const of = { dictionary: base, hash: 'abc' };
+describe('requireResidual', () => {
   const [residual] = residuals as [Dictionary];
   const trainedFor = (hash: string) => ({ ...residual, base: { name: 'other', hash, k: null } });
 
   it('takes a residual SAE of the same activation, of this base or of none that it names', () => {
-    requireResidualOf(of, 'law', residual);
-    requireResidualOf(of, 'law', trainedFor('abc'));
+    requireResidual(residual, base, 'abc');
+    requireResidual(trainedFor('abc'), base, 'abc');
   });
 
-  it('refuses others, naming the domain, the base and why', () => {
+  it('refuses others, naming both and why', () => {
     const cases: [Dictionary, RegExp][] = [
-      [base, /no residual SAE/],
-      [{ ...residual, inputWidth: 12 }, /width 12.*24 wide/],
+      [base, /base .*for base: it has a decoder bias/],
+      [{ ...residual, inputWidth: 12 }, /SAE a .*for base: .*width 12.*24 wide/],
       [{ ...residual, hook: 'blocks.4.hook_resid_post' }, /blocks\.4.*blocks\.3/],
-      [trainedFor('abd'), /trained for the SAE other/],
+      [trainedFor('abd'), /error of other/],
     ];
-    for (const [dictionary, why] of cases) {
-      const isTold = { code: 'mismatch', message: why };
-      assert.throws(() => requireResidualOf(of, 'law', dictionary), isTold);
-      assert.throws(() => requireResidualOf(of, 'law', dictionary), /domain law.*SAE base/);
+    for (const [dictionary, message] of cases) {
+      assert.throws(() => requireResidual(dictionary, base, 'abc'), { code: 'mismatch', message });
     }
   });
 });

@@ -182,7 +182,7 @@ describe('the domains', () => {
   it('says why one cannot be used, and has no switch for it', async () => {
     await open(boosted());
     assert.equal(await box('law').count(), 0);
-    assert.match(await says(page.locator('.refused:visible')), /law.*does not fit the SAE small/);
+    assert.match(await says(page.locator('.refused:visible')), /law.*no residual SAE for small/);
   });
 
   it('shows EV and L0 of the base and with the domains', async () => {

@@ -101,7 +101,7 @@ export const domains: DocumentState['domains'] = [
     l0: 0,
     gain: NaN,
     problem:
-      'The domain law does not fit the SAE small: it was trained for the SAE other with other weights.',
+      'The domain law cannot be used: The SAE law is no residual SAE for small: it was trained on the error of other with other weights.',
   },
 ];
 

@@ -4,7 +4,7 @@ import { Failure } from '../../common/failure.ts';
 import { float32ToFloat16 } from '../../common/float16.ts';
 import { writeAtomically } from '../../weights/atomicFile.ts';
 import { SafetensorsFile, writeSafetensors, type Tensor } from '../../weights/safetensors.ts';
-import type { Dictionary, TokenPolicy } from '../dictionary.ts';
+import type { Base, Dictionary, TokenPolicy } from '../dictionary.ts';
 import { isRecord, parseSaeLensConfig } from './saelensConfig.ts';
 import { readWeights } from './saelensWeights.ts';
 import { foldDecoderNorm, foldInputScale, transpose } from './weightAlgebra.ts';
@@ -44,6 +44,7 @@ export async function readSaeLens(folder: string): Promise<Dictionary> {
     subtractDecoderBias: config.subtractDecoderBias,
     rule: weights.rule,
     tokenPolicy: readTokenPolicy(own['token_policy']),
+    base: readBase(own['base']),
     model:
       typeof modelName === 'string'
         ? { name: modelName, hash: asText(own['model_hash']) }
@@ -118,6 +119,8 @@ function describe(dictionary: Dictionary): object {
           max_norm: Number.isFinite(tokenPolicy.maxNorm) ? tokenPolicy.maxNorm : null,
         },
         model_hash: model?.hash,
+        // Of a residual SAE: it says nothing by itself, only added to this one.
+        base: dictionary.base,
       },
     },
   };
@@ -150,6 +153,13 @@ function readTokenPolicy(value: unknown): TokenPolicy {
     excludeFirst: policy['exclude_first'] !== false,
     maxNorm: typeof maxNorm === 'number' && maxNorm > 0 ? maxNorm : Infinity,
   };
+}
+
+function readBase(value: unknown): Base | undefined {
+  if (!isRecord(value)) return undefined;
+  const { name, hash, k } = value;
+  if (typeof name !== 'string' || typeof hash !== 'string') return undefined;
+  return { name, hash, k: typeof k === 'number' && k > 0 ? k : null };
 }
 
 const maxConfigLength = 16_000_000;
