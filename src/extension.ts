@@ -3,10 +3,11 @@ import { ActiveDocument } from './editor/activeDocument.ts';
 import { Analyzer } from './editor/analyzer.ts';
 import { registerCommands } from './editor/commands.ts';
 import { DocumentCodeLens } from './editor/documentCodeLens.ts';
+import { knownDomains, type Domains } from './editor/domains.ts';
 import { Engine } from './editor/engine.ts';
 import { FeatureHover } from './editor/featureHover.ts';
 import { FeaturePanels } from './editor/featurePanel.ts';
-import { presentFailure, presentRestart } from './editor/presentFailure.ts';
+import { presentFailure, presentRefused, presentRestart } from './editor/presentFailure.ts';
 import { selectedFiles } from './editor/selection.ts';
 import { Session } from './editor/session.ts';
 import { onDidChangeSettings } from './editor/settings.ts';
@@ -26,7 +27,8 @@ export function activate(context: vscode.ExtensionContext): void {
   };
   const log = own(vscode.window.createOutputChannel('Loupe', { log: true }));
   const program = vscode.Uri.joinPath(context.extensionUri, 'dist', 'engine.js').fsPath;
-  const engine = own(new Engine(program, () => selectedFiles(context), log));
+  const domains = own(knownDomains(context));
+  const engine = own(new Engine(program, () => selectedFiles(context, domains), log));
   const session = own(new Session(context.workspaceState));
   const active = own(new ActiveDocument());
   const analyzer = own(new Analyzer(engine));
@@ -34,30 +36,38 @@ export function activate(context: vscode.ExtensionContext): void {
   const panels = own(new FeaturePanels(context.extensionUri, sources));
   own(new TokenDecorations(analyzer, session));
   own(new FeatureHover(analyzer, engine, session));
-  own(new DocumentCodeLens(analyzer, session));
+  own(new DocumentCodeLens(analyzer, engine, session));
   own(new SidebarViewProvider(context.extensionUri, sources));
   own(new StatusItem(engine, analyzer, active, session));
-  own(registerCommands({ ...sources, panels, log }));
-  const training = own(new Training(context, program, domainList, log));
+  own(registerCommands({ ...sources, panels, domains, log }));
+  const training = own(new Training(context, program, domainList(domains, session), log));
   own(new TrainingStatus(training));
   const trainingPanel = own(new TrainingPanel(context.extensionUri, training));
   own(registerTrainingCommands({ training, panel: trainingPanel }));
   own(onDidChangeSettings(['model.path', 'sae.path', 'threads'], () => engine.reload()));
+  own(domains.onDidChange(() => engine.reload()));
   own(engine.onDidChangeState(() => engineChanged(engine, session)));
   own(engine.onDidStop(({ reason, restarting }) => restarting && presentRestart(reason)));
   own(analyzer.onDidChange(() => setContext(analyzer, active.current)));
   own(active.onDidChange(() => setContext(analyzer, active.current)));
 }
 
-/** Stands in until the list of domains is wired. */
-const domainList: DomainList = {
-  refresh: () => undefined,
-  turn: () => undefined,
-  foldersOn: () => [],
-};
+/** What trainings do with the list of domains. */
+function domainList(domains: Domains, session: Session): DomainList {
+  const pathOf = (name: string): string =>
+    domains.folder ? vscode.Uri.joinPath(domains.folder, name).fsPath : name;
+  return {
+    refresh: () => domains.refresh(),
+    turn: (name, on) => session.setDomain(pathOf(name), on),
+    foldersOn: () => session.domainsOn.map(({ path }) => path),
+  };
+}
 
 function engineChanged({ state }: Engine, session: Session): void {
-  if (state.kind === 'ready') session.use(state.engine.sae);
+  if (state.kind === 'ready') {
+    session.use(state.engine.sae);
+    presentRefused(state.engine.sae.refused);
+  }
   if (state.kind === 'failed') presentFailure(state.failure, state.stage);
 }
 

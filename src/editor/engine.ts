@@ -9,6 +9,7 @@ import type {
   ModelInfo,
   ModelRequest,
   SaeInfo,
+  SaeRequest,
 } from '../contracts/engine.ts';
 import type { Caller, CallOptions } from '../messages/calls.ts';
 import { EngineProcess, engineRole } from './engineProcess.ts';
@@ -33,10 +34,10 @@ export type EngineState =
   | { readonly kind: 'ready'; readonly engine: LoadedEngine }
   | ({ readonly kind: 'failed' } & EngineFailure);
 
-/** Which model and SAE are to be loaded. */
+/** Which model and SAE, with which domains, are to be loaded. */
 export interface EngineSelection {
   readonly model: ModelRequest;
-  readonly saePath: string;
+  readonly sae: SaeRequest;
 }
 
 /** How the engine ended by itself, and whether it is being started again. */
@@ -65,10 +66,14 @@ export class Engine implements vscode.Disposable {
   /** The process has ended without being asked to. */
   readonly onDidStop = this.stopped.event;
   private readonly program: string;
-  private readonly selection: () => EngineSelection;
+  private readonly selection: () => Promise<EngineSelection>;
   private readonly log: vscode.LogOutputChannel;
 
-  constructor(program: string, selection: () => EngineSelection, log: vscode.LogOutputChannel) {
+  constructor(
+    program: string,
+    selection: () => Promise<EngineSelection>,
+    log: vscode.LogOutputChannel,
+  ) {
     this.program = program;
     this.selection = selection;
     this.log = log;
@@ -88,7 +93,7 @@ export class Engine implements vscode.Disposable {
     return (this.loading ??= this.loadSelection());
   }
 
-  /** Another model or SAE was selected: loads it if the engine is in use. */
+  /** Another model, SAE or list of domains was selected, or one anew: loads it if the engine is in use. */
   reload(): void {
     if (this.current.kind === 'off') return;
     this.loading = this.loadSelection();
@@ -118,11 +123,11 @@ export class Engine implements vscode.Disposable {
     try {
       this.enter({ kind: 'loading', step: 'Starting the engine', fraction: null });
       const caller = await this.start();
-      const { model: request, saePath } = this.selection();
+      const selection = await this.selection();
       stage = 'model';
-      const model = await this.loadModel(caller, request, { signal, onProgress });
+      const model = await this.loadModel(caller, selection.model, { signal, onProgress });
       stage = 'sae';
-      const sae = await caller.call('loadSae', { path: saePath }, { signal, onProgress });
+      const sae = await caller.call('loadSae', selection.sae, { signal, onProgress });
       const labels = await caller.call('featureLabels', null, { signal });
       const engine = { caller, model, sae, labels };
       this.last = engine;
@@ -200,7 +205,7 @@ export class Engine implements vscode.Disposable {
   }
 }
 
-/** Tells results of one model and SAE from those of another. */
+/** Tells results of one model and SAE with its domains from those of another. */
 export function selectionKey({ model, sae }: LoadedEngine): string {
-  return `${model.hash} ${sae.path}`;
+  return [model, sae, ...sae.domains].map(({ hash }) => hash).join(' ');
 }

@@ -8,6 +8,8 @@ export interface Settings {
   /** '' stands for the embedded one. */
   readonly 'model.path': string;
   readonly 'sae.path': string;
+  /** Folders of residual SAEs, with or without a name; anything, as long as nobody has looked at it. */
+  readonly domains: readonly unknown[];
   readonly sparsity: number;
   /** 0 stands for half of the processors, at least two. */
   readonly threads: number;

@@ -76,7 +76,7 @@ describe('package.json and the editor', () => {
 
   it('restrict what an untrusted workspace could have loaded', () => {
     const restricted = manifest.capabilities.untrustedWorkspaces.restrictedConfigurations;
-    for (const name of settings.filter(setting => setting.endsWith('.path'))) {
+    for (const name of settings.filter(setting => /\.(path|domains)$/.test(setting))) {
       assert.ok(restricted.includes(name), name);
     }
     for (const name of restricted) assert.ok(settings.includes(name), name);
@@ -87,8 +87,11 @@ describe('package.json and the editor', () => {
     for (let step = 1; step <= 10; step++) {
       assert.ok(ids.has(`loupe.activation${step}`) && ids.has(`loupe.underline${step}`));
     }
+    for (const name of ['shrunk', 'shrunkUnderline', 'grown', 'grownUnderline']) {
+      for (let step = 1; step <= 5; step++) assert.ok(ids.has(`loupe.${name}${step}`));
+    }
     assert.ok(ids.has('loupe.overviewRuler'));
-    assert.equal(ids.size, 21);
+    assert.equal(ids.size, 41);
     for (const { defaults } of contributes.colors) {
       assert.deepEqual(Object.keys(defaults).sort(), [
         'dark',
