@@ -1,4 +1,5 @@
 import { Failure } from '../common/failure.ts';
+import type { LoadProgress } from '../contracts/engine.ts';
 import type { BoostRequest } from '../contracts/trainer.ts';
 import type { PlanChoice, PlanState } from '../contracts/trainingPanel.ts';
 import type { Trainer } from './trainingQueue.ts';
@@ -42,12 +43,10 @@ export class TrainingPlanner {
     signal.addEventListener('abort', () => trainer.dispose(), { once: true });
     try {
       await trainer.ready;
-      const { model, basePath, corpus, tokens, width, k, mixGeneral } = request;
-      const plan = await trainer.caller.call(
-        'plan',
-        { model, basePath, corpus, tokens },
-        { signal, onProgress: progress => enter({ kind: 'reading', name, ...progress }) },
-      );
+      const { width, k, mixGeneral } = request;
+      const onProgress = (progress: LoadProgress): void =>
+        enter({ kind: 'reading', name, ...progress });
+      const plan = await trainer.caller.call('plan', request, { signal, onProgress });
       const choice = { tokens: plan.tokens, mixGeneral };
       enter({ kind: 'ready', name, folders, plan, width, k, choice });
     } catch (error) {

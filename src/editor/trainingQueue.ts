@@ -221,7 +221,8 @@ export class TrainingQueue {
   private progressed(run: Run, progress: BoostProgress): void {
     const job = this.jobs.get(run.id);
     if (!job || run.abort.signal.aborted) return;
-    this.jobs.set(run.id, { ...job, progress, curve: extendCurve(job.curve, progress) });
+    const curve = extendCurve(job.curve, progress);
+    this.jobs.set(run.id, { ...job, progress: withBase(progress, job.progress), curve });
     const now = this.parts.now();
     if (now - this.savedAt >= saveEvery) this.save(run.id, now);
     this.parts.onChange();
@@ -256,6 +257,16 @@ export class TrainingQueue {
       this.parts.log(`${folder} could not be deleted: ${String(error)}`);
     });
   }
+}
+
+/** The base is frozen: what was measured of it stays known when the trainer starts again. */
+function withBase(progress: BoostProgress, before: BoostProgress | null): BoostProgress {
+  const { domainEvBase, generalEvBase } = progress;
+  return {
+    ...progress,
+    domainEvBase: domainEvBase ?? before?.domainEvBase ?? null,
+    generalEvBase: generalEvBase ?? before?.generalEvBase ?? null,
+  };
 }
 
 /** The process ended meanwhile: the run itself finds out what to do. */

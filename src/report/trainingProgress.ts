@@ -4,10 +4,10 @@ import type { BoostPhase, BoostProgress } from '../contracts/trainer.ts';
 export const phases: readonly { readonly phase: BoostPhase; readonly share: number }[] = [
   { phase: 'loading', share: 0.02 },
   { phase: 'reading text', share: 0.03 },
-  { phase: 'computing activations', share: 0.3 },
-  { phase: 'training', share: 0.45 },
-  { phase: 'calibrating', share: 0.05 },
-  { phase: 'describing features', share: 0.05 },
+  { phase: 'computing activations', share: 0.6 },
+  { phase: 'training', share: 0.2 },
+  { phase: 'calibrating', share: 0.02 },
+  { phase: 'describing features', share: 0.03 },
   { phase: 'measuring', share: 0.1 },
 ];
 

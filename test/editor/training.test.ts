@@ -18,13 +18,16 @@ import {
 /** Few tokens: it is the way through the editor that is tested here, not what is learnt. */
 const settings = { 'loupe.training.tokens': 40_000, 'loupe.training.width': 128 };
 
+/** Milliseconds: a busy machine trains slowly. */
+const patience = 1_200_000;
+
 describe('training on the workspace', () => {
   let editor: Editor;
   let panel: Frame;
 
   before(async () => {
     editor = await openEditor('chemistry.md', settings);
-    writeNotes(editor.workspace);
+    writeNotes(editor.workspace, 24);
   });
   after(() => editor.close());
   afterEach(context => pictureAfter(editor, context));
@@ -54,9 +57,10 @@ describe('training on the workspace', () => {
     await trainingItem(editor)
       .filter({ hasText: /training chemistry/ })
       .waitFor();
-    await eventually('loss curve', async () =>
-      (await panel.locator('.charts .line').first().getAttribute('d')) === '' ? undefined : true,
-    );
+    const line = panel.locator('.charts .line').first();
+    const drawn = async (): Promise<true | undefined> =>
+      (await line.getAttribute('d')) === '' ? undefined : true;
+    await eventually('loss curve', drawn, patience);
   });
 
   it('pauses and resumes', async () => {
@@ -85,7 +89,9 @@ describe('training on the workspace', () => {
   });
 
   it('ends with a notification and the report', async () => {
-    await notification(editor.page, /domain chemistry: EV on held-out text/).waitFor();
+    await notification(editor.page, /domain chemistry: EV on held-out text/).waitFor({
+      timeout: patience,
+    });
     panel = await webview(editor.page, 'main[data-state="report"] .headline');
     const text = await panel.locator('main').innerText();
     for (const part of [

@@ -202,8 +202,15 @@ describe('a trainer that is killed', () => {
   it('is started again once by itself; the second time within a minute it fails', async () => {
     const { queue } = await openWindow();
     await queue.add(request('chemistry'));
-    (await trainer(0, 'boost chemistry')).kill();
+    const first = await trainer(0, 'boost chemistry');
+    first.progress();
+    await until('progress', () => jobOf(queue, 'chemistry')?.progress?.step === 100);
+    first.kill();
     const second = await trainer(1, 'boost chemistry');
+    second.progress({ phase: 'loading', domainEv: null, domainEvBase: null, generalEvBase: 0.9 });
+    await until('progress', () => jobOf(queue, 'chemistry')?.progress?.phase === 'loading');
+    const known = jobOf(queue, 'chemistry')?.progress;
+    assert.deepEqual([known?.domainEvBase, known?.generalEvBase], [0.78, 0.9]);
     assert.match(String(jobOf(queue, 'chemistry')?.notice), /signal SIGKILL.*checkpoint/);
     assert.deepEqual(failed, []);
     now += 10_000;

@@ -151,6 +151,15 @@ describe('the training panel before a training', () => {
     await eventually(() => assert.deepEqual(calls, [['dropPlan', null]]));
   });
 
+  it('knows what of the time depends on the tokens', async () => {
+    const plan = { ...readyPlan().plan, tokens: 100_000, seconds: 600, secondsPerToken: 0.0006 };
+    const choice = { tokens: 100_000, mixGeneral: 0 };
+    await open(state({ plan: readyPlan({ plan, choice }) }));
+    assert.match(await seen(), /about 10 min on/);
+    await page.getByRole('spinbutton', { name: 'Training tokens' }).fill('300000');
+    assert.match(await seen(), /about 12 min on/);
+  });
+
   it('takes the share of general text from the settings', async () => {
     await open(state({ plan: readyPlan({ choice: { tokens: 1_000, mixGeneral: 0.4 } }) }));
     assert.ok(await page.getByRole('checkbox', { name: /40 %/ }).isChecked());

@@ -1,4 +1,5 @@
 import { formatCount, formatDuration, formatPercent } from '../../src/common/numbers.ts';
+import type { BoostPlan } from '../../src/contracts/trainer.ts';
 import type { TrainingHost, PlanState } from '../../src/contracts/trainingPanel.ts';
 import type { Caller } from '../../src/messages/calls.ts';
 import { button, checkbox, relabel } from '../shared/controls.ts';
@@ -57,8 +58,10 @@ export function createPlanView(host: Caller<TrainingHost>): PlanView {
     start.toggleAttribute('disabled', !isValid);
     tokens.setAttribute('aria-invalid', (!isValid).toString());
     setText(passes, isValid ? passesText(wanted / shown.plan.corpus.tokens) : 'a whole number');
-    const seconds = (shown.plan.seconds * wanted) / shown.plan.tokens;
-    setText(time, isValid ? `about ${formatDuration(seconds)} on this machine` : '–');
+    setText(
+      time,
+      isValid ? `about ${formatDuration(seconds(shown.plan, wanted))} on this machine` : '–',
+    );
   };
   const begin = (): void => {
     const mixGeneral = mix.value ? share() : 0;
@@ -102,6 +105,11 @@ export function createPlanView(host: Caller<TrainingHost>): PlanView {
 
 const mixHint =
   'Off: the paper’s plain method. With little text, mixing keeps general text from suffering; the report shows both.';
+
+/** Of the whole training with so many tokens instead of the plan's. */
+function seconds({ seconds, tokens, secondsPerToken }: BoostPlan, wanted: number): number {
+  return seconds + (wanted - tokens) * (secondsPerToken ?? seconds / tokens);
+}
 
 function passesText(passes: number): string {
   if (!Number.isFinite(passes)) return '';
