@@ -8,7 +8,7 @@ import { Engine } from './editor/engine.ts';
 import { FeatureHover } from './editor/featureHover.ts';
 import { FeaturePanels } from './editor/featurePanel.ts';
 import { presentFailure, presentRefused, presentRestart } from './editor/presentFailure.ts';
-import { selectedFiles } from './editor/selection.ts';
+import { engineSelection } from './editor/selection.ts';
 import { Session } from './editor/session.ts';
 import { onDidChangeSettings } from './editor/settings.ts';
 import { SidebarViewProvider } from './editor/sidebarView.ts';
@@ -24,7 +24,7 @@ export function activate(context: vscode.ExtensionContext): void {
   const log = own(vscode.window.createOutputChannel('Loupe', { log: true }));
   const program = vscode.Uri.joinPath(context.extensionUri, 'dist', 'engine.js').fsPath;
   const domains = own(knownDomains(context));
-  const engine = own(new Engine(program, () => selectedFiles(context, domains), log));
+  const engine = own(new Engine(program, () => engineSelection(context, domains), log));
   const session = own(new Session(context.workspaceState));
   const active = own(new ActiveDocument());
   const analyzer = own(new Analyzer(engine));

@@ -28,7 +28,7 @@ mkdirSync(screenshotFolder, { recursive: true });
 // A random residual SAE stands in for a trained one: what is shown means nothing, but all is shown.
 const domain = { name: 'chemistry', path: 'saes/chemistry' };
 const editor = await openEditor('chemistry.md', { 'loupe.domains': [domain] }, workspace =>
-  writeRandomResidual(join(workspace, domain.path), { scale: 0.3 }),
+  writeRandomResidual(join(workspace, domain.path), { scale: 0.3, width: 16 }),
 );
 try {
   await picture(editor, 'welcome', 'light');
