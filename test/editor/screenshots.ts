@@ -61,6 +61,9 @@ async function surfaces(editor: Editor, sidebar: Frame, theme: string): Promise<
   await picture(editor, 'feature', theme);
   await runCommand(page, 'View: Close Editor');
   await openFile(page, 'chemistry.md');
+  // It was closed where the panel beside it had not taken the focus.
+  await runCommand(page, 'Loupe: Analyze Document');
+  await whenReady(page);
   await sidebar.locator('[role=grid] .rowButton').nth(2).click();
   await page.waitForTimeout(500);
   await picture(editor, 'pinned', theme);
