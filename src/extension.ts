@@ -3,18 +3,19 @@ import { ActiveDocument } from './editor/activeDocument.ts';
 import { Analyzer } from './editor/analyzer.ts';
 import { registerCommands } from './editor/commands.ts';
 import { DocumentCodeLens } from './editor/documentCodeLens.ts';
-import { knownDomains, type Domains } from './editor/domains.ts';
+import { knownDomains } from './editor/domains.ts';
+import { domainSwitches } from './editor/domainSwitches.ts';
 import { Engine } from './editor/engine.ts';
 import { FeatureHover } from './editor/featureHover.ts';
 import { FeaturePanels } from './editor/featurePanel.ts';
 import { presentFailure, presentRefused, presentRestart } from './editor/presentFailure.ts';
-import { selectedFiles } from './editor/selection.ts';
+import { engineSelection } from './editor/selection.ts';
 import { Session } from './editor/session.ts';
 import { onDidChangeSettings } from './editor/settings.ts';
 import { SidebarViewProvider } from './editor/sidebarView.ts';
 import { StatusItem } from './editor/statusItem.ts';
 import { TokenDecorations } from './editor/tokenDecorations.ts';
-import { Training, type DomainList } from './editor/training.ts';
+import { Training } from './editor/training.ts';
 import { registerTrainingCommands } from './editor/trainingCommands.ts';
 import { TrainingPanel } from './editor/trainingPanel.ts';
 import { TrainingStatus } from './editor/trainingStatus.ts';
@@ -28,7 +29,7 @@ export function activate(context: vscode.ExtensionContext): void {
   const log = own(vscode.window.createOutputChannel('Loupe', { log: true }));
   const program = vscode.Uri.joinPath(context.extensionUri, 'dist', 'engine.js').fsPath;
   const domains = own(knownDomains(context));
-  const engine = own(new Engine(program, () => selectedFiles(context, domains), log));
+  const engine = own(new Engine(program, () => engineSelection(context, domains), log));
   const session = own(new Session(context.workspaceState));
   const active = own(new ActiveDocument());
   const analyzer = own(new Analyzer(engine));
@@ -40,7 +41,7 @@ export function activate(context: vscode.ExtensionContext): void {
   own(new SidebarViewProvider(context.extensionUri, sources));
   own(new StatusItem(engine, analyzer, active, session));
   own(registerCommands({ ...sources, panels, domains, log }));
-  const training = own(new Training(context, program, domainList(domains, session), log));
+  const training = own(new Training(context, program, domainSwitches(domains, session), log));
   own(new TrainingStatus(training));
   const trainingPanel = own(new TrainingPanel(context.extensionUri, training));
   own(registerTrainingCommands({ training, panel: trainingPanel }));
@@ -50,17 +51,6 @@ export function activate(context: vscode.ExtensionContext): void {
   own(engine.onDidStop(({ reason, restarting }) => restarting && presentRestart(reason)));
   own(analyzer.onDidChange(() => setContext(analyzer, active.current)));
   own(active.onDidChange(() => setContext(analyzer, active.current)));
-}
-
-/** What trainings do with the list of domains. */
-function domainList(domains: Domains, session: Session): DomainList {
-  const pathOf = (name: string): string =>
-    domains.folder ? vscode.Uri.joinPath(domains.folder, name).fsPath : name;
-  return {
-    refresh: () => domains.refresh(),
-    turn: (name, on) => session.setDomain(pathOf(name), on),
-    foldersOn: () => session.domainsOn.map(({ path }) => path),
-  };
 }
 
 function engineChanged({ state }: Engine, session: Session): void {

@@ -61,12 +61,12 @@ export const notAnalyzed =
 
 function explain({ reading, text }: ReadToken, options: HoverOptions): string {
   const paragraphs = [`**${shown(text)}** &nbsp; ${surprisal(reading.surprisal)}`];
+  if (!reading.excluded && options.kept.on.length > 0)
+    paragraphs.push(errorLine(reading.error, options));
   if (reading.excluded) paragraphs.push(excludedToken);
   else if (reading.features.length === 0)
     paragraphs.push(`No feature fires at k = ${options.kept.k}.`);
   else paragraphs.push(...table(reading.features, options));
-  if (!reading.excluded && options.kept.on.length > 0)
-    paragraphs.push(errorLine(reading.error, options));
   const next = reading.predictions.slice(0, options.predictions);
   if (next.length > 0) {
     const list = next.map(

@@ -3,7 +3,7 @@ import * as vscode from 'vscode';
 import { baseSource } from '../common/featureSources.ts';
 import { DisposableStore } from '../common/disposable.ts';
 import type { DomainRequest } from '../contracts/engine.ts';
-import { absolutePath } from './absolutePath.ts';
+import { absolute } from './selection.ts';
 import { onDidChangeSettings, setting } from './settings.ts';
 
 /** A residual SAE that can be switched on, and what names it: the setting, or Loupe's storage of this workspace. */
@@ -93,7 +93,7 @@ export function domainEntries(): readonly DomainEntry[] {
 /** The folder that an entry names; undefined where it names none. */
 export function entryPath(entry: DomainEntry): string | undefined {
   const path = typeof entry === 'string' ? entry : entry.path;
-  return typeof path === 'string' ? absolutePath(path) : undefined;
+  return typeof path === 'string' ? absolute(path) : undefined;
 }
 
 /** Every folder once, and every name once: a name that is taken gets a number. */

@@ -3,13 +3,13 @@ import { DisposableStore, DisposableValue } from '../common/disposable.ts';
 import { Failure } from '../common/failure.ts';
 import { RestartPolicy } from '../common/restartPolicy.ts';
 import type {
+  DomainRequest,
   EngineContract,
   FeatureLabels,
   LoadProgress,
   ModelInfo,
   ModelRequest,
   SaeInfo,
-  SaeRequest,
 } from '../contracts/engine.ts';
 import type { Caller, CallOptions } from '../messages/calls.ts';
 import { EngineProcess, engineRole } from './engineProcess.ts';
@@ -37,7 +37,8 @@ export type EngineState =
 /** Which model and SAE, with which domains, are to be loaded. */
 export interface EngineSelection {
   readonly model: ModelRequest;
-  readonly sae: SaeRequest;
+  readonly saePath: string;
+  readonly domains: readonly DomainRequest[];
 }
 
 /** How the engine ended by itself, and whether it is being started again. */
@@ -123,11 +124,12 @@ export class Engine implements vscode.Disposable {
     try {
       this.enter({ kind: 'loading', step: 'Starting the engine', fraction: null });
       const caller = await this.start();
-      const selection = await this.selection();
+      const { model: request, saePath, domains } = await this.selection();
       stage = 'model';
-      const model = await this.loadModel(caller, selection.model, { signal, onProgress });
+      const model = await this.loadModel(caller, request, { signal, onProgress });
       stage = 'sae';
-      const sae = await caller.call('loadSae', selection.sae, { signal, onProgress });
+      const saes = { path: saePath, domains };
+      const sae = await caller.call('loadSae', saes, { signal, onProgress });
       const labels = await caller.call('featureLabels', null, { signal });
       const engine = { caller, model, sae, labels };
       this.last = engine;

@@ -1,36 +1,36 @@
-import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
-import type * as vscode from 'vscode';
+import { availableParallelism, homedir } from 'node:os';
+import { isAbsolute, join } from 'node:path';
+import * as vscode from 'vscode';
 import { embeddedModel, embeddedSae } from '../common/embedded.ts';
-import type { ModelRequest } from '../contracts/engine.ts';
-import { absolutePath } from './absolutePath.ts';
 import type { Domains } from './domains.ts';
 import type { EngineSelection } from './engine.ts';
 import { setting } from './settings.ts';
 
-/** The model, SAE and domains to load. */
-export async function selectedFiles(
+/** What the engine is to load: what the settings name, and the domains that are known. */
+export async function engineSelection(
   context: vscode.ExtensionContext,
   domains: Domains,
 ): Promise<EngineSelection> {
-  const { model, saePath } = selectedModel(context);
-  const list = await domains.list();
-  return { model, sae: { path: saePath, domains: list.map(({ name, path }) => ({ name, path })) } };
+  const known = await domains.list();
+  return {
+    ...selectedFiles(context),
+    domains: known.map(({ name, path }) => ({ name, path })),
+  };
 }
 
 /** The model and SAE that the settings name; empty ones stand for those that come with Loupe. */
-export function selectedModel({ extensionPath, globalStorageUri }: vscode.ExtensionContext): {
-  readonly model: ModelRequest;
-  readonly saePath: string;
-} {
+export function selectedFiles({
+  extensionPath,
+  globalStorageUri,
+}: vscode.ExtensionContext): Omit<EngineSelection, 'domains'> {
   const threads = setting('threads');
   return {
     model: {
-      path: absolutePath(setting('model.path')) ?? join(extensionPath, embeddedModel),
+      path: absolute(setting('model.path')) ?? join(extensionPath, embeddedModel),
       cacheFolder: join(globalStorageUri.fsPath, 'weights'),
       threads: threads > 0 ? threads : defaultThreads(),
     },
-    saePath: absolutePath(setting('sae.path')) ?? join(extensionPath, embeddedSae),
+    saePath: absolute(setting('sae.path')) ?? join(extensionPath, embeddedSae),
   };
 }
 
@@ -38,4 +38,13 @@ export function selectedModel({ extensionPath, globalStorageUri }: vscode.Extens
 function defaultThreads(): number {
   const processors = availableParallelism();
   return Math.min(processors, Math.max(2, Math.floor(processors / 2)));
+}
+
+/** `~` is the home folder; other relative paths start at the first workspace folder. */
+export function absolute(path: string): string | undefined {
+  const trimmed = path.trim();
+  if (trimmed === '') return undefined;
+  if (trimmed === '~' || /^~[/\\]/.test(trimmed)) return join(homedir(), trimmed.slice(1));
+  const folder = vscode.workspace.workspaceFolders?.[0]?.uri.fsPath;
+  return isAbsolute(trimmed) || folder === undefined ? trimmed : join(folder, trimmed);
 }

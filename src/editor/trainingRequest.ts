@@ -1,8 +1,7 @@
 import { basename, join } from 'node:path';
 import * as vscode from 'vscode';
 import type { BoostRequest } from '../contracts/trainer.ts';
-import { absolutePath } from './absolutePath.ts';
-import { selectedModel } from './selection.ts';
+import { absolute, selectedFiles } from './selection.ts';
 import { setting } from './settings.ts';
 import type { TrainingDraft } from './trainingPlanner.ts';
 
@@ -16,7 +15,7 @@ export function trainingDraft(
   folders: readonly vscode.WorkspaceFolder[],
   { domainsFolder, otherDomains }: { domainsFolder: string; otherDomains: readonly string[] },
 ): TrainingDraft {
-  const { model, saePath } = selectedModel(context);
+  const { model, saePath } = selectedFiles(context);
   const folder = join(domainsFolder, name);
   const request: BoostRequest = {
     model,
@@ -29,7 +28,7 @@ export function trainingDraft(
       seed: 0,
       maxFileBytes,
     },
-    generalPaths: setting('training.generalText').map(path => absolutePath(path) ?? path),
+    generalPaths: setting('training.generalText').map(path => absolute(path) ?? path),
     otherDomains: otherDomains.filter(other => other !== folder),
     folder,
     name,

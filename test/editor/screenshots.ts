@@ -28,7 +28,7 @@ mkdirSync(screenshotFolder, { recursive: true });
 // A random residual SAE stands in for a trained one: what is shown means nothing, but all is shown.
 const domain = { name: 'chemistry', path: 'saes/chemistry' };
 const editor = await openEditor('chemistry.md', { 'loupe.domains': [domain] }, workspace =>
-  writeRandomResidual(join(workspace, domain.path), { scale: 0.3 }),
+  writeRandomResidual(join(workspace, domain.path), { scale: 0.3, width: 16 }),
 );
 try {
   await picture(editor, 'welcome', 'light');
@@ -61,6 +61,9 @@ async function surfaces(editor: Editor, sidebar: Frame, theme: string): Promise<
   await picture(editor, 'feature', theme);
   await runCommand(page, 'View: Close Editor');
   await openFile(page, 'chemistry.md');
+  // It was closed where the panel beside it had not taken the focus.
+  await runCommand(page, 'Loupe: Analyze Document');
+  await whenReady(page);
   await sidebar.locator('[role=grid] .rowButton').nth(2).click();
   await page.waitForTimeout(500);
   await picture(editor, 'pinned', theme);

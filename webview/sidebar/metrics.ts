@@ -94,7 +94,8 @@ export function formatFraction(value: number): string {
 /** A difference of such values, with its sign. */
 export function formatChange(value: number): string {
   if (!isKnown(value)) return '–';
-  return `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(3)}`;
+  const text = Math.abs(value).toFixed(3);
+  return `${Number(text) === 0 ? '±' : value < 0 ? '−' : '+'}${text}`;
 }
 
 function formatL0(value: number): string {
