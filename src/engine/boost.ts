@@ -8,13 +8,19 @@ import { readDictionary, requireResidual } from '../saes/readDictionary.ts';
 import type { Dictionary } from '../saes/dictionary.ts';
 import type { ActivationSource } from '../training/activations.ts';
 import { FirstWindows } from '../training/firstWindows.ts';
+import type { TrainingSettings } from '../training/settings.ts';
 import { measureVariants, type Variant } from './boostMeasure.ts';
 import { expectedSeconds } from './boostPlan.ts';
 import { BoostReporter } from './boostReporter.ts';
 import { writeReport, writeVariants } from './boostResults.ts';
-import { sample, stored } from './boostSource.ts';
+import { computed, sample, stored } from './boostSource.ts';
 import { defaultTokens, readBoostText, withGeneral, type BoostText } from './boostText.ts';
-import { boostTrainingSettings, trainResidual, type TrainedResidual } from './boostTrain.ts';
+import {
+  boostTrainingSettings,
+  isTrained,
+  trainResidual,
+  type TrainedResidual,
+} from './boostTrain.ts';
 import { calibrateVariants } from './boostVariants.ts';
 import { describeFeatures } from './describe.ts';
 import { openFrozenBase, type FrozenBase } from './frozenBase.ts';
@@ -24,6 +30,8 @@ export interface BoostOptions {
   readonly signal: AbortSignal;
   /** Holds the work while it is closed. */
   readonly gate: Gate;
+  /** Seconds of training between checkpoints. */
+  readonly checkpointSeconds?: number;
   report(progress: BoostProgress): void;
 }
 
@@ -47,6 +55,14 @@ export async function boost(request: BoostRequest, options: BoostOptions): Promi
   } finally {
     await frozen.dispose();
   }
+}
+
+/** One of the ways to train on the text. */
+interface Training {
+  readonly method: 'plain' | 'mixed';
+  /** Checkpoints go here. */
+  readonly folder: string;
+  readonly settings: TrainingSettings;
 }
 
 class Boost {
@@ -83,39 +99,47 @@ class Boost {
     const general = { text: heldOut, ...(await this.sampled(heldOut, reportWindows)) };
     const calibration = await this.sampled(text.general.mix, calibrationWindows);
     const tokenIds = withGeneral(text, request.mixGeneral);
+    const trainings: readonly Training[] = [
+      this.training('plain', text.train.tokenIds, tokens),
+      ...(request.mixGeneral > 0 ? [this.training('mixed', tokenIds, tokens)] : []),
+    ];
+    const areDone = await Promise.all(trainings.map(t => isTrained(t.folder, t.settings)));
     const { source, store } = await stored(frozen, tokenIds, {
       folder,
-      diskBytes: request.diskBytes,
+      // What has been trained on is not computed again.
+      diskBytes: areDone.every(isDone => isDone) ? 0 : request.diskBytes,
       windowLength: text.windowLength,
       signal,
       gate,
       report: (done, of) => reporter.at(done / of),
     });
+    let report: BoostReport;
     try {
       const domainSource = new FirstWindows(source, text.train.windows);
       const live = {
         domain: domain.windows.slice(0, liveWindows),
         general: general.windows.slice(0, liveWindows),
       };
-      const train = (method: 'plain' | 'mixed'): Promise<TrainedResidual> => {
+      const trained: Partial<Record<Training['method'], TrainedResidual>> = {};
+      for (const training of trainings) {
         reporter.enter('training');
-        return trainResidual(frozen, request.name, {
-          source: method === 'plain' ? domainSource : source,
-          folder: join(folder, 'checkpoints', method),
-          settings: this.settings(tokens),
+        trained[training.method] = await trainResidual(frozen, request.name, {
+          ...training,
+          source: training.method === 'plain' ? domainSource : source,
           heldOut: live,
+          checkpointSeconds: this.options.checkpointSeconds,
           signal,
           gate,
           report: progress => reporter.trained(progress),
         });
-      };
-      const plain = await train('plain');
-      const mixed = request.mixGeneral > 0 ? await train('mixed') : undefined;
+      }
+      const { plain, mixed } = trained;
+      if (!plain) throw new Error('nothing was trained');
       reporter.enter('calibrating');
-      const windows = Math.min(calibrationWindows, domainSource.windows);
+      const fitted = await sample(domainSource, calibrationWindows, signal);
       const variants = await calibrateVariants(
         { plain: plain.dictionary, mixed: mixed?.dictionary },
-        { domain: await domainSource.read(0, windows, signal), general: calibration.windows },
+        { domain: fitted.windows, general: calibration.windows },
         { k: request.k, threads: request.model.threads },
       );
       reporter.enter('measuring');
@@ -134,27 +158,32 @@ class Boost {
       const chosen = await writeVariants(variants, measured, folder);
       reporter.enter('describing features');
       await this.describe(chosen, text, domainSource);
-      const report = await writeReport({
+      report = await writeReport({
         frozen,
         request,
         text,
-        trainedTokens: this.settings(tokens).batch * plain.steps,
+        trainedTokens: plain.tokens,
         measured,
         chosen,
         domain,
         general,
         signal,
       });
-      await rm(join(folder, 'activations'), { recursive: true, force: true });
-      return report;
     } finally {
       await store.close();
     }
+    await rm(join(folder, 'activations'), { recursive: true, force: true });
+    return report;
   }
 
-  private settings(tokens: number) {
-    const { width, k, seed, model } = this.request;
-    return boostTrainingSettings(this.frozen, { width, k, tokens, seed, threads: model.threads });
+  private training(method: Training['method'], tokenIds: Uint32Array, tokens: number): Training {
+    const { folder, width, k, seed, model } = this.request;
+    const asked = { width, k, tokens, tokenIds, seed, threads: model.threads };
+    return {
+      method,
+      folder: join(folder, 'checkpoints', method),
+      settings: boostTrainingSettings(this.frozen, asked),
+    };
   }
 
   private async otherDomains(): Promise<Dictionary[]> {
@@ -168,7 +197,8 @@ class Boost {
   }
 
   private sampled(text: BoostText['heldOut'], count: number) {
-    return sample(this.frozen, text, count, this.options.signal);
+    const source = computed(this.frozen, text.tokenIds, text.windowLength);
+    return sample(source, count, this.options.signal);
   }
 
   /** Feature cards beside the residual SAE, from the text that it was trained on. */

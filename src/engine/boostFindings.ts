@@ -60,10 +60,11 @@ export async function findings(
       options.signal.throwIfAborted();
       inGeneral.add(window, await sae.encode(window.activations), first);
     }
-    improved.sort((a, b) => b.before - b.after - (a.before - a.after));
+    const shrunk = improved.filter(({ before, after }) => after < before);
+    shrunk.sort((a, b) => b.before - b.after - (a.before - a.after));
     return {
       features: features(options, inDomain, inGeneral),
-      improved: improved.slice(0, mostImproved).map(({ token, before, after }): ImprovedToken => ({
+      improved: shrunk.slice(0, mostImproved).map(({ token, before, after }): ImprovedToken => ({
         ...domain.text.at(token, around),
         errorBefore: before,
         errorAfter: after,

@@ -6,6 +6,7 @@ import type {
   VariantName,
 } from '../contracts/boostReport.ts';
 import type { Dictionary } from '../saes/dictionary.ts';
+import { evenlySpread } from '../training/evenlySpread.ts';
 import type { PlacedText } from '../training/placedText.ts';
 import type { FrozenBase } from './frozenBase.ts';
 import { evaluate } from './evaluate.ts';
@@ -97,10 +98,10 @@ function subsetsOf(
 /** Windows evenly spread over a text, as one text. */
 function spread(text: PlacedText, count: number): { tokenIds: Uint32Array; windowLength: number } {
   const { tokenIds, windowLength, windows } = text;
-  const most = Math.min(count, windows);
-  const chosen = new Uint32Array(most * windowLength);
-  for (let i = 0; i < most; i++) {
-    const first = Math.floor((i * windows) / most) * windowLength;
+  const indices = evenlySpread(count, windows);
+  const chosen = new Uint32Array(indices.length * windowLength);
+  for (const [i, index] of indices.entries()) {
+    const first = index * windowLength;
     chosen.set(tokenIds.subarray(first, first + windowLength), i * windowLength);
   }
   return { tokenIds: chosen, windowLength };

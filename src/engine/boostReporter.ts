@@ -27,7 +27,8 @@ export class BoostReporter {
   private readonly expected: Map<BoostPhase, number>;
   private phase: BoostPhase = 'loading';
   private began = performance.now();
-  private from = 0;
+  /** What was already done when the phase began: a training that is taken up begins in its middle. */
+  private from: number | undefined;
   private sent = 0;
   private last: TrainedProgress = nothingTrained;
 
@@ -43,20 +44,24 @@ export class BoostReporter {
       this.expected.set(phase, value);
   }
 
-  enter(phase: BoostPhase, fraction = 0): void {
-    this.expected.delete(this.phase);
+  enter(phase: BoostPhase): void {
+    if (phase !== this.phase) this.expected.delete(this.phase);
     this.phase = phase;
-    this.began = performance.now();
-    this.from = fraction;
+    this.from = undefined;
     this.sent = 0;
-    this.at(fraction);
+    this.tell({ ...this.last, fraction: 0 });
+    this.sent = 0;
   }
 
   at(fraction: number): void {
-    this.tell({ ...this.last, fraction });
+    this.trained({ ...this.last, fraction });
   }
 
   trained(progress: TrainedProgress): void {
+    if (this.from === undefined) {
+      this.from = progress.fraction;
+      this.began = performance.now();
+    }
     this.tell(progress);
   }
 
@@ -70,7 +75,7 @@ export class BoostReporter {
 
   private secondsLeft(fraction: number): number | null {
     const spent = (performance.now() - this.began) / 1000;
-    const done = fraction - this.from;
+    const done = fraction - (this.from ?? fraction);
     const seen = done > 0.02 && spent > 1 ? (spent * (1 - fraction)) / done : undefined;
     const here = seen ?? this.expected.get(this.phase);
     if (here === undefined) return null;

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Gate } from '../common/gate.ts';
 import type { ActivationStore, StoreDescription } from '../training/activationStore.ts';
 import type { ActivationSource, ActivationWindow } from '../training/activations.ts';
+import { evenlySpread } from '../training/evenlySpread.ts';
 import { PartlyStored } from '../training/partlyStored.ts';
 import { openStore } from './activationStores.ts';
 import type { FrozenBase } from './frozenBase.ts';
@@ -62,16 +63,13 @@ export async function stored(
   }
 }
 
-/** Windows in memory: `count` of them, evenly spread over the text. */
+/** Windows in memory: `count` of them, evenly spread over the source. */
 export async function sample(
-  frozen: FrozenBase,
-  text: { readonly tokenIds: Uint32Array; readonly windowLength: number },
+  source: ActivationSource,
   count: number,
   signal: AbortSignal,
 ): Promise<{ readonly windows: readonly ActivationWindow[]; readonly indices: readonly number[] }> {
-  const source = computed(frozen, text.tokenIds, text.windowLength);
-  const most = Math.min(count, source.windows);
-  const indices = Array.from({ length: most }, (_, i) => Math.floor((i * source.windows) / most));
+  const indices = evenlySpread(count, source.windows);
   const windows: ActivationWindow[] = [];
   for (const index of indices) windows.push(...(await source.read(index, 1, signal)));
   return { windows, indices };

@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto';
 import type { Gate } from '../common/gate.ts';
 import type { BoostProgress } from '../contracts/trainer.ts';
 import type { Dictionary } from '../saes/dictionary.ts';
 import type { ActivationSource, ActivationWindow } from '../training/activations.ts';
+import { findCheckpoint } from '../training/checkpoint.ts';
 import type { HeldOutRows } from '../training/heldOut.ts';
-import { defaultSettings, type TrainingSettings } from '../training/settings.ts';
+import { defaultSettings, stepsOf, type TrainingSettings } from '../training/settings.ts';
 import { Trainer, type TrainingProgress } from '../training/trainer.ts';
 import type { FrozenBase } from './frozenBase.ts';
 import { readKernel } from './kernelFile.ts';
@@ -14,6 +16,8 @@ export interface BoostSettings {
   readonly width: number; // F
   readonly k: number;
   readonly tokens: number;
+  /** What is trained on, windows of tokens: a batch is at most half of it. */
+  readonly tokenIds: Uint32Array;
   readonly seed: number;
   readonly threads: number;
 }
@@ -28,6 +32,7 @@ export interface BoostTraining {
     readonly domain: readonly ActivationWindow[];
     readonly general: readonly ActivationWindow[];
   };
+  readonly checkpointSeconds?: number | undefined;
   readonly signal: AbortSignal;
   readonly gate: Gate;
   report(progress: TrainedProgress): void;
@@ -39,6 +44,8 @@ export type TrainedProgress = Omit<BoostProgress, 'phase' | 'secondsLeft'>;
 export interface TrainedResidual {
   readonly dictionary: Dictionary;
   readonly steps: number;
+  /** Tokens trained on, with repetition. */
+  readonly tokens: number;
   readonly passes: number;
   /** Seconds in steps, over all sittings. */
   readonly seconds: number;
@@ -46,13 +53,14 @@ export interface TrainedResidual {
 
 /** Measurements on held-out text in a training. */
 const measurements = 12;
-const checkpointSeconds = 30;
+const defaultCheckpointSeconds = 30;
 
 /** The settings of the paper's method; a higher learning rate than its, for budgets of less than a hundredth of its. */
 export function boostTrainingSettings(
   { runner, base }: FrozenBase,
-  { width, k, tokens, seed, threads }: BoostSettings,
+  { width, k, tokens, tokenIds, seed, threads }: BoostSettings,
 ): TrainingSettings {
+  const largestBatch = Math.min(1024, tokens / 100, tokenIds.length / 2);
   return {
     ...defaultSettings,
     hook: runner.dictionary.hook,
@@ -61,13 +69,20 @@ export function boostTrainingSettings(
     objective: 'batchtopk',
     tokens,
     learningRate: 2e-3,
-    batch: Math.max(64, Math.min(1024, 2 ** Math.floor(Math.log2(tokens / 100)))),
+    batch: Math.max(64, 2 ** Math.floor(Math.log2(largestBatch))),
     deadTokens: Math.min(500_000, Math.max(10_000, Math.round(tokens / 8))),
     base,
+    textHash: createHash('sha256').update(tokenIds).digest('hex'),
     heldOutWindows: 0,
     seed,
     threads,
   };
+}
+
+/** Whether the training in the folder has taken its last step. */
+export async function isTrained(folder: string, settings: TrainingSettings): Promise<boolean> {
+  const found = await findCheckpoint(folder);
+  return found !== undefined && found.state.step >= stepsOf(settings);
 }
 
 /** Trains a residual SAE (SAE Boost, arXiv 2507.12990), or goes on with the one whose checkpoint lies in the folder. */
@@ -77,6 +92,7 @@ export async function trainResidual(
   training: BoostTraining,
 ): Promise<TrainedResidual> {
   const { settings, source, folder, signal, gate } = training;
+  const { checkpointSeconds = defaultCheckpointSeconds } = training;
   const trainer = await Trainer.open({
     settings,
     source,
@@ -108,7 +124,9 @@ export async function trainResidual(
         base: base.name,
       },
     });
-    return { dictionary, steps: trainer.steps, passes: position.pass + 1, seconds };
+    const { steps } = trainer;
+    const tokens = steps * settings.batch;
+    return { dictionary, steps, tokens, passes: position.pass + 1, seconds };
   } finally {
     await trainer.dispose();
   }

@@ -2,6 +2,7 @@ import { Failure } from '../common/failure.ts';
 import type { EvaluateResult, EvaluationAtK } from '../contracts/commandLine.ts';
 import type { Hook } from '../contracts/hooks.ts';
 import { isResidual } from '../models/hooks.ts';
+import type { Dictionary } from '../saes/dictionary.ts';
 import { ReconstructionStatistics, type Summand } from '../saes/reconstructionStatistics.ts';
 import { excludedTokens } from '../saes/tokenPolicy.ts';
 import type { ModelRunner } from './modelRunner.ts';
@@ -113,16 +114,20 @@ function addTo(sum: Float32Array, summand: Float32Array): void {
   });
 }
 
+/** Throws `unsupported` where reconstructions cannot take the place of what the SAE reads. */
+export function requireReplaceable({ name, hook }: Pick<Dictionary, 'name' | 'hook'>): void {
+  if (isResidual(hook)) return;
+  throw new Failure(
+    'unsupported',
+    `The SAE ${name} reads ${hook}; only a state of the residual stream can be replaced to measure cross-entropy.`,
+  );
+}
+
 function checkRequest(
   { dictionary, maxK }: SaeRunner,
   { tokenIds, windowLength, ks }: EvaluateRequest,
 ): void {
-  if (!isResidual(dictionary.hook)) {
-    throw new Failure(
-      'unsupported',
-      `The SAE ${dictionary.name} reads ${dictionary.hook}; only a state of the residual stream can be replaced to measure cross-entropy.`,
-    );
-  }
+  requireReplaceable(dictionary);
   const wrong = ks.find(k => !Number.isInteger(k) || k < 1 || k > maxK);
   if (ks.length === 0 || wrong !== undefined) {
     throw new Failure(

@@ -109,7 +109,8 @@ async function stitchCalibrated(
       ks: [k],
       residuals: await inTurn(residuals, open),
     });
-    const thresholds = await evaluate(model, await open(dictionary), { ...text, ks: [maxActive] });
+    const exported = await open(dictionary);
+    const thresholds = await evaluate(model, exported, { ...text, ks: [exported.maxK] });
     await writeSaeLens(dictionary, folder);
     const figures = ({ results }: typeof topK) => {
       const [found] = results;

@@ -3,6 +3,7 @@ import type { Base } from '../saes/dictionary.ts';
 import { dictionaryHash } from '../saes/dictionaryHash.ts';
 import { readDictionary, requireFit } from '../saes/readDictionary.ts';
 import { windowLengthOf } from '../saes/windowLength.ts';
+import { requireReplaceable } from './evaluate.ts';
 import { ModelRunner } from './modelRunner.ts';
 import { SaeRunner } from './saeRunner.ts';
 
@@ -29,6 +30,7 @@ export async function openFrozenBase(
   const model = await ModelRunner.open(request.model, { signal });
   try {
     requireFit(dictionary, model.info);
+    requireReplaceable(dictionary);
     const { threads } = request.model;
     const runner = await SaeRunner.open(dictionary, { threads, maxActive });
     const isTopK = dictionary.rule.kind === 'topk';

@@ -1,12 +1,16 @@
 import { createHash } from 'node:crypto';
 import type { ActivationRule, Dictionary } from './dictionary.ts';
 
-/** The sha256 of a dictionary's numbers, hex: the same in whatever format and type they were stored without loss. */
+/**
+ * The sha256 of a dictionary's numbers, hex: the same in whatever format and type they were stored without loss. A
+ * decoder bias of zeros is none, as formats that always have one read it.
+ */
 export function dictionaryHash(dictionary: Dictionary): string {
   const { rule, encoder, encoderBias, decoder, decoderBias, subtractDecoderBias } = dictionary;
   const hash = createHash('sha256');
   hash.update(`${rule.kind} ${subtractDecoderBias} ${dictionary.hook} ${encoderBias.length}\n`);
-  const arrays = [encoder, encoderBias, decoder, decoderBias ?? [], ...parametersOf(rule)];
+  const bias = decoderBias?.some(value => value !== 0) ? decoderBias : [];
+  const arrays = [encoder, encoderBias, decoder, bias, ...parametersOf(rule)];
   for (const array of arrays) {
     const { buffer, byteOffset, byteLength } = Float32Array.from(array);
     hash.update(new Uint8Array(buffer, byteOffset, byteLength));

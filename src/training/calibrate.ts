@@ -49,12 +49,12 @@ export function withThreshold(
   return { ...dictionary, rule: { kind: 'jumprelu', threshold } };
 }
 
-/** The threshold above which `perToken` activations per token lie, on average. */
+/** The threshold above which `perToken` activations per token lie, on average; 0 where there are no more than that. */
 export function thresholdForL0({ encoding }: Candidates, perToken: number): number {
   const sorted = encoding.activations.filter(activation => activation > 0).sort();
   const tokens = encoding.activations.length / encoding.k;
   const above = Math.round(tokens * perToken);
-  return sorted[Math.max(0, sorted.length - above - 1)] ?? 0;
+  return sorted[sorted.length - above - 1] ?? 0;
 }
 
 /**
@@ -76,9 +76,11 @@ export function harmlessThresholds(
     let threshold = list[0]?.activation ?? lowest; // none fires
     list.forEach((firing, i) => {
       change += firing.change;
-      if (change > best) return;
+      const next = list[i + 1]?.activation ?? lowest;
+      // No threshold lies between equal activations.
+      if (change > best || next === firing.activation) return;
       best = change;
-      threshold = list[i + 1]?.activation ?? lowest;
+      threshold = next;
     });
     thresholds[feature] = threshold;
   }

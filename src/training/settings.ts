@@ -12,6 +12,8 @@ export interface TrainingSettings {
   readonly budgets: readonly number[] | undefined;
   /** The frozen SAE whose error is the target: makes the trained one a residual SAE. */
   readonly base?: Base | undefined;
+  /** Of the text, where a training is not to go on with another. */
+  readonly textHash?: string | undefined;
   /** What one firing feature counts in the loss of jumprelu; found by the training, towards an L0 of K, where not given. */
   readonly sparsityCoefficient?: number | undefined;
   readonly batch: number; // B
@@ -38,6 +40,10 @@ export interface TrainingSettings {
   readonly roundBytes: number;
   /** Windows that are never trained on, for the explained variance on unseen text. */
   readonly heldOutWindows: number;
+}
+
+export function stepsOf({ tokens, batch }: Pick<TrainingSettings, 'tokens' | 'batch'>): number {
+  return Math.max(1, Math.floor(tokens / batch));
 }
 
 /** Defaults after KronSAE (arXiv 2505.22255, appendix) and Gao et al. (arXiv 2406.04093, appendix A). */

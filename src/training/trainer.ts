@@ -15,7 +15,7 @@ import { initialise } from './initialise.ts';
 import { budgetsOf, candidatesOf, hasThreshold } from './objective.ts';
 import { learningRate } from './schedule.ts';
 import { randomStream, streams } from './seeds.ts';
-import type { TrainingSettings } from './settings.ts';
+import { stepsOf, type TrainingSettings } from './settings.ts';
 import { firstRow, ShuffledRows } from './shuffledRows.ts';
 import { openSparsity, type Sparsity } from './sparsity.ts';
 import { measureTokens } from './tokenStatistics.ts';
@@ -142,7 +142,7 @@ export class Trainer {
   }
 
   get steps(): number {
-    return Math.max(1, Math.floor(this.settings.tokens / this.settings.batch));
+    return stepsOf(this.settings);
   }
 
   get snapshot(): TrainingState {
@@ -365,10 +365,12 @@ function refuseOtherSettings(
     if (changeable.has(key)) continue;
     const [before, now] = [saved[key], asked[key]].map(value => JSON.stringify(value ?? 'none'));
     if (before === now) continue;
-    throw new Failure(
-      'mismatch',
-      `The training in ${folder} was begun with ${key} = ${String(before)}, not ${String(now)}.`,
-      { action: 'Give the same options to resume it, or train into another folder.' },
-    );
+    const difference =
+      key === 'textHash'
+        ? 'on another text'
+        : `with ${key} = ${String(before)}, not ${String(now)}`;
+    throw new Failure('mismatch', `The training in ${folder} was begun ${difference}.`, {
+      action: 'Give the same options to resume it, or train into another folder.',
+    });
   }
 }

@@ -108,3 +108,42 @@ export const toySettings: TrainingSettings = {
   auxiliaryK: 2,
   deadTokens: 256,
 };
+
+/** The toy with a target of its own: a linear function of each activation, as a base's error roughly is. */
+export class ToyErrors implements ActivationSource {
+  readonly width = 16;
+  readonly windowLength = 16;
+  readonly windows: number;
+  private readonly source: ToyActivations;
+  private readonly matrix: Float64Array; // (D, D)
+
+  constructor(windows = 60) {
+    this.source = new ToyActivations(windows);
+    this.windows = windows;
+    const random = new Random(2);
+    this.matrix = Float64Array.from({ length: 16 * 16 }, () => random.normal() / 16);
+  }
+
+  async read(first: number, count: number): Promise<readonly ActivationWindow[]> {
+    const windows = await this.source.read(first, count);
+    return windows.map(window => ({ ...window, target: this.targetOf(window.activations) }));
+  }
+
+  private targetOf(x: Float32Array): Float32Array {
+    return x.map((_, p) => {
+      const t = p - (p % 16);
+      let sum = 0;
+      for (let i = 0; i < 16; i++)
+        sum += (this.matrix[(p % 16) * 16 + i] ?? NaN) * (x[t + i] ?? NaN);
+      return sum;
+    });
+  }
+}
+
+/** Settings of a residual SAE for the toy's errors. */
+export const toyResidualSettings: TrainingSettings = {
+  ...toySettings,
+  objective: 'batchtopk',
+  base: { name: 'toy base', hash: 'abc', k: 4 },
+  heldOutWindows: 0,
+};
