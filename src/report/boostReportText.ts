@@ -39,8 +39,8 @@ function facts({ model, base, width, k, text, ...report }: BoostReport): string 
     `- Base SAE: ${plainMarkdown(base.name)}${topK} (sha256 ${plainMarkdown(base.hash)})`,
     `- Residual SAE: ${formatCount(width)} features, ${k} per token of the domain`,
     `- Trained on ${formatCount(report.trainedTokens)} tokens (${formatCount(report.uniqueTokens)} of text)`,
-    `- Held-out domain text: ${source(text.domain)}`,
-    `- Held-out general text: ${source(text.general)}`,
+    `- Domain text: ${source(text.domain)}`,
+    `- General text: ${source(text.general)}`,
   ].join('\n');
 }
 

@@ -90,8 +90,8 @@ const measures: readonly Measure[] = [
     }),
   },
   {
-    name: 'L0, base',
-    meaning: 'Mean active features of the base per token',
+    name: 'L0',
+    meaning: 'Mean active features per token, of the base and of the residual SAEs together',
     cells: ({ base, boosted }) => ({
       base: formatDecimal(base.l0, 1),
       boosted: formatDecimal(boosted.l0, 1),
@@ -100,8 +100,8 @@ const measures: readonly Measure[] = [
     }),
   },
   {
-    name: 'L0, residual',
-    meaning: 'Mean active features of the residual SAE per token',
+    name: 'of it residual',
+    meaning: 'Mean active features of the residual SAEs per token',
     cells: ({ boosted }) => ({
       base: '',
       boosted: formatDecimal(boosted.residualL0, boosted.residualL0 < 0.95 ? 2 : 1),

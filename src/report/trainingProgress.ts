@@ -7,8 +7,8 @@ export const phases: readonly { readonly phase: BoostPhase; readonly share: numb
   { phase: 'computing activations', share: 0.6 },
   { phase: 'training', share: 0.2 },
   { phase: 'calibrating', share: 0.02 },
-  { phase: 'describing features', share: 0.03 },
   { phase: 'measuring', share: 0.1 },
+  { phase: 'describing features', share: 0.03 },
 ];
 
 /** How much of the whole training is done, 0 to 1: never less than before while the phases keep their order. */

@@ -299,7 +299,7 @@ describe('the report', () => {
     ]);
     const names = await tables.first().getByRole('rowheader').allInnerTexts();
     assert.deepEqual(names, [
-      ...['EV', 'ΔCE', 'CE', 'CE, clean', 'CE, zero', 'CE score', 'L0, base', 'L0, residual'],
+      ...['EV', 'ΔCE', 'CE', 'CE, clean', 'CE, zero', 'CE score', 'L0', 'of it residual'],
     ]);
     for (const sentence of report.variants.map(({ description }) => description))
       assert.ok((await seen()).includes(sentence), sentence);
