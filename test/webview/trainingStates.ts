@@ -80,6 +80,7 @@ export const boostPlan: BoostPlan = {
   },
   tokens: 1_966_080,
   seconds: 268,
+  secondsPerToken: 268 / 1_966_080,
 };
 
 export function readyPlan(

@@ -108,7 +108,7 @@ const mixHint =
 
 /** Of the whole training with so many tokens instead of the plan's. */
 function seconds({ seconds, tokens, secondsPerToken }: BoostPlan, wanted: number): number {
-  return seconds + (wanted - tokens) * (secondsPerToken ?? seconds / tokens);
+  return seconds + (wanted - tokens) * secondsPerToken;
 }
 
 function passesText(passes: number): string {
