@@ -31,6 +31,8 @@ export function activate(context: vscode.ExtensionContext): void {
   const domains = own(knownDomains(context));
   const engine = own(new Engine(program, () => engineSelection(context, domains), log));
   const session = own(new Session(context.workspaceState));
+  // Before what draws: it draws what the session takes from the engine.
+  own(engine.onDidChangeState(() => engineChanged(engine, session)));
   const active = own(new ActiveDocument());
   const analyzer = own(new Analyzer(engine));
   const sources = { engine, session, active, analyzer };
@@ -47,7 +49,6 @@ export function activate(context: vscode.ExtensionContext): void {
   own(registerTrainingCommands({ training, panel: trainingPanel }));
   own(onDidChangeSettings(['model.path', 'sae.path', 'threads'], () => engine.reload()));
   own(domains.onDidChange(() => engine.reload()));
-  own(engine.onDidChangeState(() => engineChanged(engine, session)));
   own(engine.onDidStop(({ reason, restarting }) => restarting && presentRestart(reason)));
   own(analyzer.onDidChange(() => setContext(analyzer, active.current)));
   own(active.onDidChange(() => setContext(analyzer, active.current)));
