@@ -1,6 +1,6 @@
-import { basename, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { AnalyzedToken, AnalyzeResult } from '../contracts/commandLine.ts';
-import type { AnalysisPart } from '../contracts/engine.ts';
+import type { AnalysisPart, DomainRequest } from '../contracts/engine.ts';
 import {
   baseSource,
   locateFeature,
@@ -10,6 +10,7 @@ import {
 import { longestText } from '../engine/analysis.ts';
 import { LoadedSae, readSaes } from '../engine/loadedSae.ts';
 import { ModelRunner } from '../engine/modelRunner.ts';
+import { readDictionary } from '../saes/readDictionary.ts';
 import { analysisText } from './analysisText.ts';
 import {
   integer,
@@ -45,7 +46,7 @@ async function analyze(input: CommandInput): Promise<AnalyzeResult> {
   const k = integer(values, 'k', { min: 1, max: 100_000 });
   const top = integer(values, 'top', { min: 0, max: 100_000 });
   const request = modelRequest(values);
-  const saes = { path: saePath(values), domains: texts(values, 'boost').map(named) };
+  const saes = { path: saePath(values), domains: await named(texts(values, 'boost')) };
   const text = await readText(path, longestText);
   const model = await ModelRunner.open(request, {
     signal,
@@ -80,11 +81,15 @@ async function analyze(input: CommandInput): Promise<AnalyzeResult> {
   }
 }
 
-/** A domain is named as its folder is; the second and third of a name are told apart by a number. */
-function named(path: string, i: number, all: readonly string[]): { name: string; path: string } {
-  const name = basename(resolve(path));
-  const before = all.slice(0, i).filter(other => basename(resolve(other)) === name).length;
-  return { name: before === 0 ? name : `${name} (${before + 1})`, path: resolve(path) };
+/** Residual SAEs by their own names; of equal names the later ones get a number. */
+async function named(paths: readonly string[]): Promise<DomainRequest[]> {
+  const domains: DomainRequest[] = [];
+  for (const path of paths) {
+    const { name } = await readDictionary(path);
+    const before = domains.filter(domain => domain.name.replace(/ \(\d+\)$/, '') === name).length;
+    domains.push({ name: before === 0 ? name : `${name} (${before + 1})`, path: resolve(path) });
+  }
+  return domains;
 }
 
 /** Takes parts in, and logs at most every five seconds how many tokens they have come to. */
