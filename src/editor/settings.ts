@@ -48,9 +48,18 @@ export function setting<S extends keyof Settings>(name: S): Settings[S] {
   const chosen = fits ? value : byDefault;
   if (chosen === undefined) throw new Error(`package.json declares no setting loupe.${name}`);
   if (typeof chosen === 'number') return withinBounds(name, chosen) as Settings[S];
-  if (Array.isArray(chosen)) return chosen.filter(isText) as readonly string[] as Settings[S];
+  if (textLists.has(name)) {
+    return (chosen as readonly unknown[]).filter(isText) as readonly string[] as Settings[S];
+  }
   return chosen;
 }
+
+/** Settings whose items can only be text, whatever the user has written into them. */
+const textLists: ReadonlySet<keyof Settings> = new Set([
+  'training.include',
+  'training.exclude',
+  'training.generalText',
+]);
 
 function isText(item: unknown): item is string {
   return typeof item === 'string' && item.trim() !== '';
