@@ -7,15 +7,27 @@ const layers = {
   contracts: ['common'],
   messages: ['common', 'contracts'],
   analysis: ['common', 'contracts'],
+  report: ['common', 'contracts'],
   onnx: ['common', 'contracts'],
   weights: ['common', 'contracts'],
   models: ['common', 'contracts', 'onnx', 'weights'],
   saes: ['common', 'contracts', 'onnx', 'weights'],
   training: ['common', 'contracts', 'onnx', 'weights', 'models', 'saes'],
-  engine: ['common', 'contracts', 'messages', 'onnx', 'weights', 'models', 'saes', 'training'],
+  engine: [
+    'common',
+    'contracts',
+    'messages',
+    'report',
+    'onnx',
+    'weights',
+    'models',
+    'saes',
+    'training',
+  ],
   cli: [
     'common',
     'contracts',
+    'report',
     'messages',
     'onnx',
     'weights',
@@ -24,7 +36,7 @@ const layers = {
     'training',
     'engine',
   ],
-  editor: ['common', 'contracts', 'messages', 'analysis'],
+  editor: ['common', 'contracts', 'messages', 'analysis', 'report'],
 };
 
 /** Packages that only one layer may import. */
@@ -93,8 +105,8 @@ export default tseslint.config(
         {
           patterns: [
             {
-              regex: '/src/(?!common/|contracts/|messages/)',
-              message: 'webview imports only common, contracts and messages.',
+              regex: '/src/(?!common/|contracts/|messages/|report/)',
+              message: 'webview imports only common, contracts, messages and report.',
             },
           ],
         },

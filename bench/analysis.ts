@@ -10,6 +10,7 @@ import { embeddedModel, embeddedSae } from '../src/common/embedded.ts';
 import { Random } from '../src/common/random.ts';
 import type { AnalyzeRequest } from '../src/contracts/engine.ts';
 import { Analysis } from '../src/engine/analysis.ts';
+import { BoostedSae } from '../src/engine/boostedSae.ts';
 import { ModelRunner } from '../src/engine/modelRunner.ts';
 import { SaeRunner } from '../src/engine/saeRunner.ts';
 import type { Dictionary } from '../src/saes/dictionary.ts';
@@ -42,7 +43,7 @@ export async function benchAnalysis(rounds: number): Promise<AnalysisResult> {
   const sae = await SaeRunner.open(await dictionary(model.config.width), shape);
   const text = await sampleText(model);
   const ids = [...model.tokenizer.encode(text).ids];
-  const analysis = new Analysis(model, sae);
+  const analysis = new Analysis(model, new BoostedSae(sae));
   const peers = await startPeers(path, ids);
   const contestants: Contestant[] = [
     { name: 'analysis', run: round => first(analysis, text, round), dispose: () => undefined },

@@ -3,24 +3,13 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { Random } from '../src/common/random.ts';
-import { readKernel } from '../src/engine/kernelFile.ts';
 import { float32Tensor, openSession } from '../src/engine/session.ts';
-import { RuntimeEncoder } from '../src/engine/trainerEncoder.ts';
 import { Graph } from '../src/onnx/graph.ts';
-import { budgetsOf, type ObjectiveName } from '../src/training/objective.ts';
-import { defaultSettings } from '../src/training/settings.ts';
-import { TrainingKernel } from '../src/training/trainingKernel.ts';
+import { median, ratio, takeTurns, timed, type Contestant } from './parts/contestants.ts';
+import { randomRows, trainingStep } from './parts/trainingSteps.ts';
 
 const shape = { batch: 1024, width: 576, features: 8192, k: 64, threads: 2 };
 const warmUp = 3;
-
-/** Something whose milliseconds are measured. */
-interface Contestant {
-  readonly name: string;
-  run(): Promise<number>;
-  dispose(): Promise<void>;
-}
 
 export interface TrainingStepResult {
   readonly shape: typeof shape;
@@ -39,26 +28,15 @@ export async function benchTrainingStep(rounds: number): Promise<TrainingStepRes
     : undefined;
   const contestants: Contestant[] = [
     await product(),
-    await loupe('hierarchical'),
-    await loupe('topk'),
+    await trainingStep('Loupe hierarchical', shape, { objective: 'hierarchical' }),
+    await trainingStep('Loupe topk', shape, { objective: 'topk' }),
     ...(peer ? [peer.step('hierarchical'), peer.step('topk')] : []),
   ];
-  const times = new Map(contestants.map(({ name }) => [name, [] as number[]]));
-  try {
-    for (let round = -warmUp; round < rounds; round++) {
-      for (const contestant of contestants) {
-        const milliseconds = await contestant.run();
-        if (round >= 0) times.get(contestant.name)?.push(milliseconds);
-      }
-    }
-  } finally {
-    for (const contestant of contestants) await contestant.dispose();
-  }
-  const ratio = (over: string, under: string, target: string) => {
-    const [a = [], b = []] = [times.get(over), times.get(under)];
-    const each = a.map((value, i) => value / (b[i] ?? NaN));
-    return { median: median(each), ofMinima: Math.min(...a) / Math.min(...b), target };
-  };
+  const times = await takeTurns(contestants, { rounds, warmUp });
+  const against = (over: string, under: string, target: string) => ({
+    ...ratio(times, over, under),
+    target,
+  });
   return {
     shape,
     pytorch: peer?.version,
@@ -70,19 +48,23 @@ export async function benchTrainingStep(rounds: number): Promise<TrainingStepRes
     ),
     ratios: {
       ...(peer && {
-        'PyTorch / Loupe, hierarchical': ratio(
+        'PyTorch / Loupe, hierarchical': against(
           'PyTorch hierarchical',
           'Loupe hierarchical',
           'at least 2',
         ),
-        'PyTorch / Loupe, topk': ratio('PyTorch topk', 'Loupe topk', ''),
+        'PyTorch / Loupe, topk': against('PyTorch topk', 'Loupe topk', ''),
       }),
-      'Loupe hierarchical / encoder product': ratio(
+      'Loupe hierarchical / encoder product': against(
         'Loupe hierarchical',
         'encoder product',
         'at most 2.5',
       ),
-      'Loupe hierarchical / Loupe topk': ratio('Loupe hierarchical', 'Loupe topk', 'at most 1.33'),
+      'Loupe hierarchical / Loupe topk': against(
+        'Loupe hierarchical',
+        'Loupe topk',
+        'at most 1.33',
+      ),
     },
   };
 }
@@ -105,35 +87,6 @@ async function product(): Promise<Contestant> {
     name: 'encoder product',
     run: () => timed(() => session.run(feeds)),
     dispose: () => session.dispose(),
-  };
-}
-
-async function loupe(objective: ObjectiveName): Promise<Contestant> {
-  const kernel = await TrainingKernel.open(await readKernel(), {
-    ...shape,
-    budgets: budgetsOf(objective, shape.k),
-    auxiliaryK: defaultSettings.auxiliaryK,
-    decoderBias: true,
-    separateTarget: false,
-    unitDecoder: false,
-  });
-  const encoder = await RuntimeEncoder.open(kernel);
-  const rows = randomRows(shape.features, shape.width);
-  kernel.encoder.value.set(rows);
-  kernel.decoder.value.set(rows);
-  kernel.input.set(randomRows(shape.batch, shape.width).map(v => v * Math.sqrt(shape.width)));
-  let step = 0;
-  return {
-    name: `Loupe ${objective}`,
-    run: () =>
-      timed(async () => {
-        await encoder.encode();
-        kernel.step({ ...defaultSettings, step: ++step, auxiliarySlots: 0 });
-      }),
-    dispose: async () => {
-      await encoder.dispose();
-      await kernel.dispose();
-    },
   };
 }
 
@@ -170,28 +123,6 @@ async function startPeer(python: string) {
       },
     }),
   };
-}
-
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const start = performance.now();
-  await work();
-  return performance.now() - start;
-}
-
-/** Rows of random direction and length 1. */
-function randomRows(count: number, width: number): Float32Array {
-  const random = new Random(1);
-  const rows = Float32Array.from({ length: count * width }, () => random.normal());
-  for (let r = 0; r < count; r++) {
-    const row = rows.subarray(r * width, (r + 1) * width);
-    const length = Math.hypot(...row);
-    row.forEach((v, i) => (row[i] = v / length));
-  }
-  return rows;
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -3,16 +3,22 @@ import { ActiveDocument } from './editor/activeDocument.ts';
 import { Analyzer } from './editor/analyzer.ts';
 import { registerCommands } from './editor/commands.ts';
 import { DocumentCodeLens } from './editor/documentCodeLens.ts';
+import { knownDomains } from './editor/domains.ts';
+import { domainSwitches } from './editor/domainSwitches.ts';
 import { Engine } from './editor/engine.ts';
 import { FeatureHover } from './editor/featureHover.ts';
 import { FeaturePanels } from './editor/featurePanel.ts';
-import { presentFailure, presentRestart } from './editor/presentFailure.ts';
-import { selectedFiles } from './editor/selection.ts';
+import { presentFailure, presentRefused, presentRestart } from './editor/presentFailure.ts';
+import { engineSelection } from './editor/selection.ts';
 import { Session } from './editor/session.ts';
 import { onDidChangeSettings } from './editor/settings.ts';
 import { SidebarViewProvider } from './editor/sidebarView.ts';
 import { StatusItem } from './editor/statusItem.ts';
 import { TokenDecorations } from './editor/tokenDecorations.ts';
+import { Training } from './editor/training.ts';
+import { registerTrainingCommands } from './editor/trainingCommands.ts';
+import { TrainingPanel } from './editor/trainingPanel.ts';
+import { TrainingStatus } from './editor/trainingStatus.ts';
 
 /** Builds Loupe's parts and wires them; the engine starts when it is first needed. */
 export function activate(context: vscode.ExtensionContext): void {
@@ -22,27 +28,37 @@ export function activate(context: vscode.ExtensionContext): void {
   };
   const log = own(vscode.window.createOutputChannel('Loupe', { log: true }));
   const program = vscode.Uri.joinPath(context.extensionUri, 'dist', 'engine.js').fsPath;
-  const engine = own(new Engine(program, () => selectedFiles(context), log));
+  const domains = own(knownDomains(context));
+  const engine = own(new Engine(program, () => engineSelection(context, domains), log));
   const session = own(new Session(context.workspaceState));
+  // Before what draws: it draws what the session takes from the engine.
+  own(engine.onDidChangeState(() => engineChanged(engine, session)));
   const active = own(new ActiveDocument());
   const analyzer = own(new Analyzer(engine));
   const sources = { engine, session, active, analyzer };
   const panels = own(new FeaturePanels(context.extensionUri, sources));
   own(new TokenDecorations(analyzer, session));
   own(new FeatureHover(analyzer, engine, session));
-  own(new DocumentCodeLens(analyzer, session));
+  own(new DocumentCodeLens(analyzer, engine, session));
   own(new SidebarViewProvider(context.extensionUri, sources));
   own(new StatusItem(engine, analyzer, active, session));
-  own(registerCommands({ ...sources, panels, log }));
+  own(registerCommands({ ...sources, panels, domains, log }));
+  const training = own(new Training(context, program, domainSwitches(domains, session), log));
+  own(new TrainingStatus(training));
+  const trainingPanel = own(new TrainingPanel(context.extensionUri, training));
+  own(registerTrainingCommands({ training, panel: trainingPanel }));
   own(onDidChangeSettings(['model.path', 'sae.path', 'threads'], () => engine.reload()));
-  own(engine.onDidChangeState(() => engineChanged(engine, session)));
+  own(domains.onDidChange(() => engine.reload()));
   own(engine.onDidStop(({ reason, restarting }) => restarting && presentRestart(reason)));
   own(analyzer.onDidChange(() => setContext(analyzer, active.current)));
   own(active.onDidChange(() => setContext(analyzer, active.current)));
 }
 
 function engineChanged({ state }: Engine, session: Session): void {
-  if (state.kind === 'ready') session.use(state.engine.sae);
+  if (state.kind === 'ready') {
+    session.use(state.engine.sae);
+    presentRefused(state.engine.sae.refused);
+  }
   if (state.kind === 'failed') presentFailure(state.failure, state.stage);
 }
 

@@ -1,7 +1,18 @@
 import type { AnalysisPart, AnalysisSummary } from '../contracts/engine.ts';
 import { AnalyzedTokens, endOf, startOf, type TokenPlace } from './analyzedTokens.ts';
-import { measure, type DocumentMetrics } from './documentMetrics.ts';
+import {
+  errorOf,
+  errorTints,
+  rangeOfChanges,
+  relativeChange,
+  type ChangeRange,
+  type ErrorTint,
+  type TokenError,
+} from './comparison.ts';
+import { countTokens, type DocumentCounts } from './documentMetrics.ts';
+import { evByK, sumErrors, type ErrorSums } from './errorSums.ts';
 import { countFeatures, type FeatureStatistics } from './featureStatistics.ts';
+import { visitKept, type Kept } from './kept.ts';
 
 /** One token of a document with everything that a hover says of it. */
 export interface TokenReading {
@@ -12,14 +23,23 @@ export interface TokenReading {
   readonly surprisal: number;
   /** Left out of every statistic by the SAE's token policy. */
   readonly excluded: boolean;
-  /** The active features among the k strongest, strongest first. */
+  /** The base's k strongest that are active, and all active ones of the domains that are on, strongest first. */
   readonly features: readonly FeatureActivation[];
+  readonly error: TokenError;
   readonly predictions: readonly Prediction[];
 }
 
 export interface FeatureActivation {
   readonly feature: number;
   readonly activation: number;
+}
+
+/** The document's numbers at every k. */
+export interface DocumentMetrics extends DocumentCounts {
+  /** Explained variance of the base alone, index k - 1; NaN below two included tokens. */
+  readonly evByK: Float64Array; // (K)
+  /** The same with the domains that are on. */
+  readonly boostedEvByK: Float64Array; // (K)
 }
 
 export interface Prediction {
@@ -48,18 +68,19 @@ export interface TextEdit {
   readonly inserted: number;
 }
 
-/** What the model and the SAE say of one document. It answers every question from memory, at any k, without the engine. */
+/** What the model and the SAEs say of one document. It answers from memory, at any k and with any domains on. */
 export class DocumentAnalysis {
   private readonly tokens = new AnalyzedTokens();
   private readonly features: number;
   private readonly maxK: number;
   private running = false;
-  /** EV as it was before an edit: an analysis cut by an edit has none of its own until the next one ends. */
-  private evBeforeEdit: Float64Array | undefined;
-  private measured: DocumentMetrics | undefined;
-  private counted: { readonly k: number; readonly statistics: FeatureStatistics } | undefined;
+  /** Errors as they were before an edit: an analysis cut by an edit has no EV of its own until the next one ends. */
+  private errorsBeforeEdit: ErrorSums | undefined;
+  private errors: ErrorSums | undefined;
+  private counts: DocumentCounts | undefined;
+  private counted: { readonly kept: Kept; readonly statistics: FeatureStatistics } | undefined;
 
-  /** For an SAE of `features` features of which at most `maxK` are kept per token. */
+  /** For a base and domains of `features` features together; at most `maxK` of the base's are kept per token. */
   constructor(features: number, maxK: number) {
     this.features = features;
     this.maxK = maxK;
@@ -87,52 +108,54 @@ export class DocumentAnalysis {
 
   finish(summary: Pick<AnalysisSummary, 'tokens'>): void {
     this.running = false;
-    this.evBeforeEdit = undefined;
+    this.errorsBeforeEdit = undefined;
     this.tokens.finish(summary.tokens);
     this.changed();
   }
 
   /** Follows edits until the next analysis arrives; they are given one after the other. */
   edit(edits: readonly TextEdit[]): void {
-    this.evBeforeEdit ??= this.metrics().evByK;
+    this.errorsBeforeEdit ??= this.errorSums();
     for (const { offset, removed, inserted } of edits) this.tokens.edit(offset, removed, inserted);
     this.changed();
   }
 
   /** The tokens that share a character with the range: several for a word of many tokens or a character of many bytes. */
-  tokensIn(start: number, end: number, k: number): TokenReading[] {
-    return this.tokens.inRange(start, end).map(place => read(place, k));
+  tokensIn(start: number, end: number, kept: Kept): TokenReading[] {
+    return this.tokens.inRange(start, end).map(place => read(place, kept));
   }
 
-  metrics(): DocumentMetrics {
-    this.measured ??= measure(this.tokens.runs, this.maxK);
-    return this.evBeforeEdit ? { ...this.measured, evByK: this.evBeforeEdit } : this.measured;
+  /** The numbers with these domains on. */
+  metrics(on: readonly number[]): DocumentMetrics {
+    this.counts ??= countTokens(this.tokens.runs, this.maxK);
+    const errors = this.errorSums();
+    return { ...this.counts, evByK: evByK(errors, []), boostedEvByK: evByK(errors, on) };
   }
 
-  statistics(k: number): FeatureStatistics {
-    if (this.counted?.k !== k) {
-      this.counted = { k, statistics: countFeatures(this.tokens.runs, k, this.features) };
+  statistics(kept: Kept): FeatureStatistics {
+    if (!this.counted || !isSame(this.counted.kept, kept)) {
+      this.counted = { kept, statistics: countFeatures(this.tokens.runs, kept, this.features) };
     }
     return this.counted.statistics;
   }
 
-  /** Where the feature is among the k strongest, in the order of the text. */
-  firings(feature: number, k: number): Firing[] {
-    const firings: Firing[] = [];
-    this.eachIncluded(({ run, row }) => {
-      const activation = activationOf(run.part, row, feature, k);
-      if (activation > 0)
-        firings.push({ start: startOf(run, row), end: endOf(run, row), activation });
+  /** Where the feature is among those that count, in the order of the text. */
+  firings(feature: number, kept: Kept): Firing[] {
+    return this.strengths((part, row) => {
+      let found = 0;
+      visitKept(part, row, kept, (other, activation) => {
+        if (other === feature) found = activation;
+      });
+      return found;
     });
-    return firings;
   }
 
   /**
    * Strength of every token's strongest feature, or of the pinned feature, relative to the largest in the document.
    * Tokens of one character are one stretch with the strength of the strongest.
    */
-  tints(k: number, pinned: number | undefined): Tint[] {
-    const places = pinned === undefined ? this.strongest() : this.firings(pinned, k);
+  tints(kept: Kept, pinned: number | undefined): Tint[] {
+    const places = pinned === undefined ? this.strongest(kept) : this.firings(pinned, kept);
     const largest = places.reduce((max, place) => Math.max(max, place.activation), 0);
     const tints: Tint[] = [];
     for (const { start, end, activation } of places) {
@@ -145,14 +168,47 @@ export class DocumentAnalysis {
     return tints;
   }
 
-  private strongest(): Firing[] {
+  /** What the domains that are on change of every token's error. */
+  errorTints(kept: Kept): ErrorTint[] {
+    return errorTints(this.changes(kept));
+  }
+
+  errorChange(kept: Kept): ChangeRange {
+    return rangeOfChanges(this.changes(kept));
+  }
+
+  private changes(kept: Kept): { start: number; end: number; change: number }[] {
+    const changes: { start: number; end: number; change: number }[] = [];
+    this.eachIncluded(({ run, row }) => {
+      const change = relativeChange(errorOf(run.part, row, kept));
+      changes.push({ start: startOf(run, row), end: endOf(run, row), change });
+    });
+    return changes;
+  }
+
+  private strongest(kept: Kept): Firing[] {
+    return this.strengths((part, row) => {
+      let strongest = 0;
+      visitKept(part, row, { ...kept, k: 1 }, (_, activation) => {
+        strongest = Math.max(strongest, activation);
+      });
+      return strongest;
+    });
+  }
+
+  private strengths(strengthOf: (part: AnalysisPart, row: number) => number): Firing[] {
     const firings: Firing[] = [];
     this.eachIncluded(({ run, row }) => {
-      const activation = run.part.activations[row * run.part.k] ?? 0;
+      const activation = strengthOf(run.part, row);
       if (activation > 0)
         firings.push({ start: startOf(run, row), end: endOf(run, row), activation });
     });
     return firings;
+  }
+
+  private errorSums(): ErrorSums {
+    if (this.errorsBeforeEdit) return this.errorsBeforeEdit;
+    return (this.errors ??= sumErrors(this.tokens.runs, this.maxK));
   }
 
   private eachIncluded(visit: (place: TokenPlace) => void): void {
@@ -164,27 +220,21 @@ export class DocumentAnalysis {
   }
 
   private changed(): void {
-    this.measured = undefined;
+    this.counts = undefined;
+    this.errors = undefined;
     this.counted = undefined;
   }
 }
 
-function activationOf(part: AnalysisPart, row: number, feature: number, k: number): number {
-  const first = row * part.k;
-  for (let i = first; i < first + Math.min(k, part.k); i++) {
-    if (part.features[i] === feature) return part.activations[i] ?? 0;
-  }
-  return 0;
+function isSame(a: Kept, b: Kept): boolean {
+  return a.k === b.k && a.on.join() === b.on.join();
 }
 
-function read({ run, row }: TokenPlace, k: number): TokenReading {
+function read({ run, row }: TokenPlace, kept: Kept): TokenReading {
   const { part } = run;
   const features: FeatureActivation[] = [];
-  for (let i = row * part.k; i < row * part.k + Math.min(k, part.k); i++) {
-    const activation = part.activations[i] ?? 0;
-    if (activation <= 0) break;
-    features.push({ feature: part.features[i] ?? 0, activation });
-  }
+  visitKept(part, row, kept, (feature, activation) => features.push({ feature, activation }));
+  features.sort((a, b) => b.activation - a.activation);
   const perToken = part.starts.length === 0 ? 0 : part.predictions.length / part.starts.length; // P
   const texts = part.predictions.slice(row * perToken, (row + 1) * perToken);
   return {
@@ -193,6 +243,7 @@ function read({ run, row }: TokenPlace, k: number): TokenReading {
     surprisal: part.surprisal[row] ?? NaN,
     excluded: part.excluded[row] === 1,
     features,
+    error: errorOf(part, row, kept),
     predictions: texts.map((text, i) => ({
       text,
       probability: part.probabilities[row * perToken + i] ?? NaN,

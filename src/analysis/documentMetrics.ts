@@ -1,24 +1,24 @@
 import type { TokenRun } from './analyzedTokens.ts';
 
-/** What is measured over all tokens of a document, for every k at once. */
-export interface DocumentMetrics {
+/** What is counted over all tokens of a document, for every k and every domain at once. */
+export interface DocumentCounts {
   readonly tokens: number;
   readonly excluded: number;
-  /** Mean number of active features per included token when the k strongest are kept; index k - 1. */
+  /** Included tokens on which all K features of the base fire: more may fire there than are kept. */
+  readonly full: number;
+  /** Mean number of active features per included token when the base's k strongest are kept; index k - 1. */
   readonly l0ByK: Float64Array; // (K)
-  /** 1 - sum |x - xhat_k|^2 / sum |x - mean(x)|^2 over the included tokens; index k - 1; NaN below two of them. */
-  readonly evByK: Float64Array; // (K)
+  /** The same of each domain. */
+  readonly domainL0: readonly number[]; // (n)
   /** Mean surprisal in nats over the tokens that have one; NaN where none has. */
   readonly crossEntropy: number;
 }
 
-/**
- * Measures the tokens held; all sums are float64. A part counts towards EV only while all its tokens are held: its sum
- * of x cannot be divided among them.
- */
-export function measure(runs: readonly TokenRun[], maxK: number): DocumentMetrics {
-  const counts = { tokens: 0, excluded: 0 };
+/** Counts the tokens held; all sums are float64. */
+export function countTokens(runs: readonly TokenRun[], maxK: number): DocumentCounts {
+  const counts = { tokens: 0, excluded: 0, full: 0 };
   const activeAtRank = new Float64Array(maxK);
+  const activeOfDomain = new Float64Array(runs[0]?.part.domains.length ?? 0);
   const surprisal = { sum: 0, count: 0 };
   for (const run of runs) {
     for (let row = run.from; row < run.to; row++) {
@@ -28,53 +28,42 @@ export function measure(runs: readonly TokenRun[], maxK: number): DocumentMetric
         surprisal.sum += nats;
         surprisal.count++;
       }
-      if (run.part.excluded[row] === 1) counts.excluded++;
-      else countActive(run, row, activeAtRank);
+      if (run.part.excluded[row] === 1) {
+        counts.excluded++;
+        continue;
+      }
+      const active = activeIn(run.part, row);
+      if (active === maxK) counts.full++;
+      for (let rank = 0; rank < Math.min(active, maxK); rank++) {
+        activeAtRank[rank] = (activeAtRank[rank] ?? 0) + 1;
+      }
+      run.part.domains.forEach((domain, d) => {
+        activeOfDomain[d] = (activeOfDomain[d] ?? 0) + activeIn(domain, row);
+      });
     }
   }
   const included = counts.tokens - counts.excluded;
+  const perToken = (sum: number): number => (included === 0 ? 0 : sum / included);
   return {
     ...counts,
-    l0ByK: runningSum(activeAtRank).map(sum => (included === 0 ? 0 : sum / included)),
-    evByK: explainedVariance(runs, maxK),
+    l0ByK: runningSum(activeAtRank).map(perToken),
+    domainL0: Array.from(activeOfDomain, perToken),
     crossEntropy: surprisal.count === 0 ? NaN : surprisal.sum / surprisal.count,
   };
 }
 
-function countActive(run: TokenRun, row: number, activeAtRank: Float64Array): void {
-  const { activations, k } = run.part;
-  const ranks = Math.min(k, activeAtRank.length);
-  for (let rank = 0; rank < ranks; rank++) {
-    if ((activations[row * k + rank] ?? 0) <= 0) return; // in descending order
-    activeAtRank[rank] = (activeAtRank[rank] ?? 0) + 1;
-  }
+interface Ranked {
+  readonly k: number;
+  readonly activations: Float32Array; // (t, k), in descending order
+}
+
+function activeIn({ activations, k }: Ranked, row: number): number {
+  let rank = 0;
+  while (rank < k && (activations[row * k + rank] ?? 0) > 0) rank++;
+  return rank;
 }
 
 function runningSum(values: Float64Array): Float64Array {
   let sum = 0;
   return values.map(value => (sum += value));
-}
-
-function explainedVariance(runs: readonly TokenRun[], maxK: number): Float64Array {
-  const squaredError = new Float64Array(maxK); // (K)
-  const whole = runs.filter(run => run.from === 0 && run.to === run.part.starts.length);
-  const sum = new Float64Array(whole[0]?.part.sum.length ?? 0); // (D)
-  let squaredNorm = 0;
-  let included = 0;
-  for (const { part } of whole) {
-    for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (part.sum[i] ?? 0);
-    for (let row = 0; row < part.starts.length; row++) {
-      if (part.excluded[row] === 1) continue;
-      included++;
-      squaredNorm += part.squaredNorm[row] ?? 0;
-      for (let rank = 0; rank < maxK; rank++) {
-        // A part with fewer ranks has the error of its last for those beyond it.
-        const error = part.squaredError[row * part.k + Math.min(rank, part.k - 1)] ?? 0;
-        squaredError[rank] = (squaredError[rank] ?? 0) + error;
-      }
-    }
-  }
-  const variance = squaredNorm - sum.reduce((total, x) => total + x * x, 0) / included;
-  if (included < 2 || !(variance > 0)) return squaredError.fill(NaN);
-  return squaredError.map(error => 1 - error / variance);
 }

@@ -1,33 +1,31 @@
+import { baseSource, locateFeature, type FeatureSource } from '../common/featureSources.ts';
 import type { FeatureLabels } from '../contracts/engine.ts';
 import type { FeatureQuery, FeatureRow } from '../contracts/panels.ts';
 import type { TokenRun } from './analyzedTokens.ts';
+import { visitKept, type Kept } from './kept.ts';
 
-/** How often and how strongly each feature fires in a document at one k. */
+/** How often and how strongly each feature, of the base and of the domains, fires in a document. */
 export interface FeatureStatistics {
   /** Number of included tokens on which the feature is active, (F). */
   readonly tokens: Uint32Array;
   readonly maxActivation: Float32Array; // (F)
 }
 
-/** Counts the features among the k strongest of every included token. */
+/** Counts the features that are kept of every included token. */
 export function countFeatures(
   runs: readonly TokenRun[],
-  k: number,
+  kept: Kept,
   features: number,
 ): FeatureStatistics {
   const tokens = new Uint32Array(features);
   const maxActivation = new Float32Array(features);
   for (const { part, from, to } of runs) {
-    const ranks = Math.min(k, part.k);
     for (let row = from; row < to; row++) {
       if (part.excluded[row] === 1) continue;
-      for (let i = row * part.k; i < row * part.k + ranks; i++) {
-        const activation = part.activations[i] ?? 0;
-        if (activation <= 0) break; // in descending order
-        const feature = part.features[i] ?? 0;
+      visitKept(part, row, kept, (feature, activation) => {
         tokens[feature] = (tokens[feature] ?? 0) + 1;
         if (activation > (maxActivation[feature] ?? 0)) maxActivation[feature] = activation;
-      }
+      });
     }
   }
   return { tokens, maxActivation };
@@ -40,12 +38,16 @@ export interface FeatureSelection {
   readonly matching: number;
 }
 
-/** Searches by number or label, hides those denser than `denseAbove` where asked, and sorts. */
+/** Searches by number, label or domain, hides those denser than `denseAbove` where asked, and sorts. */
 export function selectFeatures(
   statistics: FeatureStatistics,
   labels: FeatureLabels | undefined,
   query: FeatureQuery,
-  options: { readonly denseAbove: number; readonly limit: number },
+  options: {
+    readonly denseAbove: number;
+    readonly limit: number;
+    readonly sources: readonly FeatureSource[];
+  },
 ): FeatureSelection {
   const matches = matcher(query.search);
   const rows: FeatureRow[] = [];
@@ -54,22 +56,24 @@ export function selectFeatures(
     const label = labels?.labels[feature] ?? '';
     const density = labels?.density[feature] ?? NaN;
     if (query.hideDense && density > options.denseAbove) return;
-    if (!matches(feature, label)) return;
+    const { source, number = feature } = locateFeature(feature, options.sources) ?? {};
+    const domain = source && source.name !== baseSource ? source.name : null;
+    if (!matches(number, domain === null ? label : `${label} ${domain}`)) return;
     const maxActivation = statistics.maxActivation[feature] ?? 0;
-    rows.push({ feature, label, tokens, maxActivation, density });
+    rows.push({ feature, number, domain, label, tokens, maxActivation, density });
   });
   rows.sort(orders[query.sort]);
   return { rows: rows.slice(0, options.limit), matching: rows.length };
 }
 
-/** A number, with or without #, finds that feature and labels that hold it; words must all be in the label. */
-function matcher(search: string): (feature: number, label: string) => boolean {
+/** A number, with or without #, finds that feature and texts that hold it; words must all be in the text. */
+function matcher(search: string): (number: number, text: string) => boolean {
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
-  const number = /^#?(\d+)$/.exec(search.trim())?.[1];
-  return (feature, label) => {
-    if (number !== undefined && feature === Number(number)) return true;
-    const text = label.toLowerCase();
-    return words.every(word => text.includes(word));
+  const wanted = /^#?(\d+)$/.exec(search.trim())?.[1];
+  return (number, text) => {
+    if (wanted !== undefined && number === Number(wanted)) return true;
+    const lower = text.toLowerCase();
+    return words.every(word => lower.includes(word));
   };
 }
 

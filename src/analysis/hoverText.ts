@@ -1,15 +1,26 @@
+import {
+  baseSource,
+  locateFeature,
+  sourcesOf,
+  type FeatureSource,
+  type NumberedSaes,
+} from '../common/featureSources.ts';
 import { formatActivation, formatPercent } from '../common/numbers.ts';
 import { escapeMarkdown, visibleText } from '../common/visibleText.ts';
 import type { FeatureLabels } from '../contracts/engine.ts';
+import { relativeChange, type TokenError } from './comparison.ts';
 import type { FeatureActivation, TokenReading } from './documentAnalysis.ts';
+import type { Kept } from './kept.ts';
 
 /** What the hover is to show besides the tokens. */
 export interface HoverOptions {
   readonly labels: FeatureLabels | undefined;
   readonly pinned: number | undefined;
-  /** The dictionary that the features come from: 'base', or a residual SAE's name. */
-  readonly source: string;
-  readonly k: number;
+  /** The base and the domains that the features are numbered by. */
+  readonly saes: NumberedSaes;
+  readonly kept: Kept;
+  /** The document's URI: a link acts on the document that was hovered over, whichever is active by then. */
+  readonly document: string;
   /** Rows per token. */
   readonly features: number;
   readonly predictions: number;
@@ -50,8 +61,11 @@ export const notAnalyzed =
 
 function explain({ reading, text }: ReadToken, options: HoverOptions): string {
   const paragraphs = [`**${shown(text)}** &nbsp; ${surprisal(reading.surprisal)}`];
+  if (!reading.excluded && options.kept.on.length > 0)
+    paragraphs.push(errorLine(reading.error, options));
   if (reading.excluded) paragraphs.push(excludedToken);
-  else if (reading.features.length === 0) paragraphs.push(`No feature fires at k = ${options.k}.`);
+  else if (reading.features.length === 0)
+    paragraphs.push(`No feature fires at k = ${options.kept.k}.`);
   else paragraphs.push(...table(reading.features, options));
   const next = reading.predictions.slice(0, options.predictions);
   if (next.length > 0) {
@@ -66,6 +80,15 @@ function explain({ reading, text }: ReadToken, options: HoverOptions): string {
 const excludedToken =
   'Left out by the SAE’s token policy (first of its window, or an outlier in norm): its activations mean nothing.';
 
+/** How much of the activation is not reconstructed, and what the domains change of it. */
+function errorLine(error: TokenError, { saes, kept }: HoverOptions): string {
+  const names = kept.on.map(i => plain(saes.domains[i]?.name ?? '')).join(' + ');
+  const change = Math.round(100 * relativeChange(error));
+  const sign = change > 0 ? '+' : change < 0 ? '−' : '±';
+  const lengths = `${formatActivation(error.base)} → ${formatActivation(error.boosted)}`;
+  return `error |e| ${lengths} (${sign}${Math.abs(change)} %) with ${names}`;
+}
+
 function surprisal(nats: number): string {
   if (Number.isNaN(nats)) return 'first token: nothing precedes it';
   const probability = formatPercent(Math.exp(-nats));
@@ -78,23 +101,29 @@ function table(features: readonly FeatureActivation[], options: HoverOptions): s
   const rows = shownFeatures.map(feature => row(feature, options));
   const header = '| Feature | Fires on | Activation | Density | SAE | |\n|:--|:--|--:|--:|:--|:--|';
   const left = features.length - shownFeatures.length;
-  const more = left > 0 ? [`${left} more at k = ${options.k}`] : [];
+  const more = left > 0 ? [`${left} more at k = ${options.kept.k}`] : [];
   return [[header, ...rows].join('\n'), ...more];
 }
 
 function row({ feature, activation }: FeatureActivation, options: HoverOptions): string {
-  const { labels, pinned, source } = options;
+  const { labels, pinned } = options;
   const isPinned = feature === pinned;
+  const { source, number } = located(feature, options);
   const cells = [
-    link(`#${feature}`, 'loupe.showFeature', feature, 'Show examples'),
+    link(`#${number}`, 'loupe.showFeature', [feature], 'Show examples'),
     label(labels, feature),
     formatActivation(activation),
     formatPercent(labels?.density[feature] ?? NaN),
-    shown(source),
+    isPinned ? sourceName(source) : marked(source),
     isPinned
-      ? link('unpin', 'loupe.unpinFeature', undefined, 'Tint by the strongest feature again')
-      : link('pin', 'loupe.pinFeature', feature, 'Tint the document by this feature'),
-    link('next', 'loupe.revealNext', feature, 'Go to the next token on which it fires'),
+      ? link('unpin', 'loupe.unpinFeature', [], 'Tint by the strongest feature again')
+      : link('pin', 'loupe.pinFeature', [feature], 'Tint the document by this feature'),
+    link(
+      'next',
+      'loupe.revealNext',
+      [feature, options.document],
+      'Go to the next token on which it fires',
+    ),
   ];
   const actions = cells.splice(5).join(' ');
   return `| ${cells.map(cell => (isPinned ? `**${cell}**` : cell)).join(' | ')} | ${actions} |`;
@@ -102,17 +131,46 @@ function row({ feature, activation }: FeatureActivation, options: HoverOptions):
 
 function otherToken({ reading, text }: ReadToken, options: HoverOptions): string {
   const [strongest] = reading.features;
-  const feature =
-    reading.excluded || strongest === undefined
-      ? 'no feature'
-      : `${link(`#${strongest.feature}`, 'loupe.showFeature', strongest.feature, 'Show examples')} ` +
-        `${label(options.labels, strongest.feature)} ${formatActivation(strongest.activation)}`;
-  return `**${shown(text)}** &nbsp; ${feature}`;
+  if (reading.excluded || strongest === undefined) return `**${shown(text)}** &nbsp; no feature`;
+  const { feature, activation } = strongest;
+  const { source, number } = located(feature, options);
+  const facts = [
+    link(`#${number}`, 'loupe.showFeature', [feature], 'Show examples'),
+    ...(isDomain(source) ? [marked(source)] : []),
+    label(options.labels, feature),
+    formatActivation(activation),
+  ];
+  return `**${shown(text)}** &nbsp; ${facts.join(' ')}`;
+}
+
+function located(
+  feature: number,
+  { saes }: HoverOptions,
+): { readonly source: FeatureSource | undefined; readonly number: number } {
+  return locateFeature(feature, sourcesOf(saes)) ?? { source: undefined, number: feature };
+}
+
+function isDomain(source: FeatureSource | undefined): boolean {
+  return source !== undefined && source.name !== baseSource;
+}
+
+/** "base", or "+ chemistry" for what a domain adds: a sign that is read aloud as what it means. */
+function sourceName(source: FeatureSource | undefined): string {
+  return isDomain(source) ? `&#43; ${plain(source?.name ?? '')}` : baseSource;
+}
+
+/** A domain's name stands out. */
+function marked(source: FeatureSource | undefined): string {
+  return isDomain(source) ? `**${sourceName(source)}**` : sourceName(source);
+}
+
+function plain(name: string): string {
+  return escapeMarkdown(visibleText(name.trim(), 48).replaceAll('␣', ' '));
 }
 
 function label(labels: FeatureLabels | undefined, feature: number): string {
   const text = labels?.labels[feature] ?? '';
-  return text === '' ? '–' : escapeMarkdown(visibleText(text.trim(), 48).replaceAll('␣', ' '));
+  return text === '' ? '–' : plain(text);
 }
 
 function shown(token: string): string {
@@ -122,9 +180,14 @@ function shown(token: string): string {
 function link(
   text: string,
   command: (typeof hoverCommands)[number],
-  feature: number | undefined,
+  args: readonly (number | string)[],
   title: string,
 ): string {
-  const argument = feature === undefined ? '' : `?${encodeURIComponent(JSON.stringify([feature]))}`;
+  // A bracket would end the link.
+  const json = encodeURIComponent(JSON.stringify(args)).replace(
+    /[()']/g,
+    character => `%${character.charCodeAt(0).toString(16)}`,
+  );
+  const argument = args.length === 0 ? '' : `?${json}`;
   return `[${escapeMarkdown(text)}](command:${command}${argument} "${title}")`;
 }

@@ -1,4 +1,5 @@
-import type { AnalyzedToken, AnalyzeResult } from '../contracts/commandLine.ts';
+import { baseSource } from '../common/featureSources.ts';
+import type { AnalyzedFeature, AnalyzedToken, AnalyzeResult } from '../contracts/commandLine.ts';
 
 /** Features of a token that the table shows, and features of the document below it. */
 const shownPerToken = 3;
@@ -36,11 +37,11 @@ function tintedText(tokens: readonly AnalyzedToken[]): string {
   return text;
 }
 
-function tokenTable({ tokens, labels }: AnalyzeResult): string {
-  const lines = tokens.map(({ index, text, surprisal, features }) => {
-    const shown = features.slice(0, shownPerToken).map(({ id, activation }) => {
-      const label = labels?.[id];
-      return `${id}: ${activation.toFixed(2)}${label ? ` (${printable(label)})` : ''}`;
+function tokenTable(result: AnalyzeResult): string {
+  const lines = result.tokens.map(({ index, text, surprisal, features }) => {
+    const shown = features.slice(0, shownPerToken).map(feature => {
+      const label = labelOf(feature, result);
+      return `${nameOf(feature)}: ${feature.activation.toFixed(2)}${label && ` (${label})`}`;
     });
     const token = printable(JSON.stringify(text).slice(1, -1));
     return `${String(index).padStart(6)}  ${(surprisal?.toFixed(2) ?? '').padStart(6)}  ${token.padEnd(14)}  ${shown.join(', ')}`;
@@ -52,24 +53,31 @@ function tokenTable({ tokens, labels }: AnalyzeResult): string {
 }
 
 /** The document's features by their largest activation. */
-function featureTable({ tokens, labels }: AnalyzeResult): string {
-  const found = new Map<number, { count: number; largest: number }>();
-  for (const { features } of tokens.slice(1)) {
-    for (const { id, activation } of features) {
-      const { count, largest } = found.get(id) ?? { count: 0, largest: 0 };
-      found.set(id, { count: count + 1, largest: Math.max(largest, activation) });
+function featureTable(result: AnalyzeResult): string {
+  const found = new Map<string, { of: AnalyzedFeature; count: number; largest: number }>();
+  for (const { features } of result.tokens.slice(1)) {
+    for (const of of features) {
+      const { count, largest } = found.get(nameOf(of)) ?? { count: 0, largest: 0 };
+      found.set(nameOf(of), { of, count: count + 1, largest: Math.max(largest, of.activation) });
     }
   }
   const strongest = [...found].sort(([, a], [, b]) => b.largest - a.largest);
-  const lines = strongest.slice(0, shownOfDocument).map(([id, { count, largest }]) => {
-    const columns = [
-      String(id).padStart(7),
-      String(count).padStart(6),
-      largest.toFixed(2).padStart(8),
-    ];
-    return `${columns.join('  ')}  ${printable(labels?.[id] ?? '')}`.trimEnd();
+  const lines = strongest.slice(0, shownOfDocument).map(([name, { of, count, largest }]) => {
+    const columns = [name.padStart(7), String(count).padStart(6), largest.toFixed(2).padStart(8)];
+    return `${columns.join('  ')}  ${labelOf(of, result)}`.trimEnd();
   });
   return ['feature  tokens  largest  label', ...lines].join('\n');
+}
+
+/** The base's features by number, a domain's with its name before it. */
+function nameOf({ id, source }: AnalyzedFeature): string {
+  return source === baseSource ? String(id) : `${printable(source)} ${id}`;
+}
+
+/** '' where it has none. */
+function labelOf({ id, source }: AnalyzedFeature, result: AnalyzeResult): string {
+  const labels = source === baseSource ? result.labels : result.domainLabels?.[source];
+  return printable(labels?.[id] ?? '');
 }
 
 function meanSurprisal(tokens: readonly AnalyzedToken[]): string {

@@ -1,10 +1,16 @@
+import { resolve } from 'node:path';
 import type { AnalyzedToken, AnalyzeResult } from '../contracts/commandLine.ts';
-import type { AnalysisPart } from '../contracts/engine.ts';
-import { Analysis, longestText } from '../engine/analysis.ts';
+import type { AnalysisPart, DomainRequest } from '../contracts/engine.ts';
+import {
+  baseSource,
+  locateFeature,
+  sourcesOf,
+  type FeatureSource,
+} from '../common/featureSources.ts';
+import { longestText } from '../engine/analysis.ts';
+import { LoadedSae, readSaes } from '../engine/loadedSae.ts';
 import { ModelRunner } from '../engine/modelRunner.ts';
-import { SaeRunner } from '../engine/saeRunner.ts';
-import { readFeatureCards, type FeatureCards } from '../saes/featureCards.ts';
-import { readDictionary, requireFit } from '../saes/readDictionary.ts';
+import { readDictionary } from '../saes/readDictionary.ts';
 import { analysisText } from './analysisText.ts';
 import {
   integer,
@@ -13,6 +19,7 @@ import {
   onlyPositional,
   saeOptions,
   saePath,
+  texts,
   usage,
 } from './arguments.ts';
 import type { Command, CommandInput } from './command.ts';
@@ -21,9 +28,14 @@ import { readText } from './readText.ts';
 /** `loupe analyze`: which features of the SAE fire on which token of a file. */
 export const analyzeCommand: Command = {
   name: 'analyze',
-  usage: 'analyze FILE [--model M] [--sae S] [--k N] [--top N]',
+  usage: 'analyze FILE [--model M] [--sae S] [--boost DIR]... [--k N] [--top N]',
   summary: 'Which features fire on which token of a file, and how surprising each token is.',
-  options: { ...saeOptions, k: { type: 'string' }, top: { type: 'string' } },
+  options: {
+    ...saeOptions,
+    boost: { type: 'string', multiple: true },
+    k: { type: 'string' },
+    top: { type: 'string' },
+  },
   run: analyze,
   format: result => analysisText(result as AnalyzeResult, process.stdout.isTTY),
 };
@@ -34,34 +46,50 @@ async function analyze(input: CommandInput): Promise<AnalyzeResult> {
   const k = integer(values, 'k', { min: 1, max: 100_000 });
   const top = integer(values, 'top', { min: 0, max: 100_000 });
   const request = modelRequest(values);
-  const dictionaryPath = saePath(values);
+  const saes = { path: saePath(values), domains: await named(texts(values, 'boost')) };
   const text = await readText(path, longestText);
-  const dictionary = await readDictionary(dictionaryPath);
   const model = await ModelRunner.open(request, {
     signal,
     report: loadLog(line => input.log(line)),
   });
-  requireFit(dictionary, model.info);
-  const sae = await SaeRunner.open(dictionary, { threads: request.threads });
   try {
-    if (k !== undefined && k > sae.maxK) {
-      throw usage(`--k is to be at most ${sae.maxK}, the largest k of ${dictionary.name}.`);
+    const read = await readSaes(saes, model, { signal, report: () => undefined });
+    for (const { failure } of read.refused) throw failure;
+    const options = { threads: request.threads, keepBytes: 0 };
+    const sae = await LoadedSae.open(read, model, options);
+    try {
+      const { maxK, name } = sae.info;
+      if (k !== undefined && k > maxK) {
+        throw usage(`--k is to be at most ${maxK}, the largest k of ${name}.`);
+      }
+      const parts: AnalysisPart[] = [];
+      input.log(`Analysing ${path} ...`);
+      await sae.analysis.analyze(
+        { documentId: path, text, visible: { start: 0, end: 0 }, predictions: 1 },
+        { signal, report: collect(parts, line => input.log(line)) },
+      );
+      const sources = sourcesOf(sae.info);
+      const kept = k ?? maxK;
+      const tokens = parts.flatMap(part => tokensOf(part, text, { k: kept, top, sources }));
+      const result = { model: model.info.name, sae: name, k: kept, tokens };
+      return { ...result, ...labelsOf(tokens, sae, sources) };
+    } finally {
+      await sae.dispose();
     }
-    const cards = await readFeatureCards(dictionaryPath, dictionary.width, model.tokenizer);
-    const parts: AnalysisPart[] = [];
-    input.log(`Analysing ${path} ...`);
-    await new Analysis(model, sae, { keepBytes: 0 }).analyze(
-      { documentId: path, text, visible: { start: 0, end: 0 }, predictions: 1 },
-      { signal, report: collect(parts, line => input.log(line)) },
-    );
-    const kept = k ?? sae.maxK;
-    const tokens = parts.flatMap(part => tokensOf(part, text, kept, top ?? kept));
-    const result = { model: model.info.name, sae: dictionary.name, k: kept, tokens };
-    return cards ? { ...result, labels: labelsOf(tokens, cards) } : result;
   } finally {
-    await sae.dispose();
     await model.dispose();
   }
+}
+
+/** Residual SAEs by their own names; of equal names the later ones get a number. */
+async function named(paths: readonly string[]): Promise<DomainRequest[]> {
+  const domains: DomainRequest[] = [];
+  for (const path of paths) {
+    const { name } = await readDictionary(path);
+    const before = domains.filter(domain => domain.name.replace(/ \(\d+\)$/, '') === name).length;
+    domains.push({ name: before === 0 ? name : `${name} (${before + 1})`, path: resolve(path) });
+  }
+  return domains;
 }
 
 /** Takes parts in, and logs at most every five seconds how many tokens they have come to. */
@@ -76,35 +104,65 @@ function collect(parts: AnalysisPart[], log: (line: string) => void): (part: Ana
   };
 }
 
-/** The labels of the features that occur. */
-function labelsOf(tokens: readonly AnalyzedToken[], cards: FeatureCards): Record<number, string> {
-  const labels: Record<number, string> = {};
-  for (const { features } of tokens) {
-    for (const { id } of features) labels[id] ??= cards.labels.labels[id] ?? '';
-  }
-  return labels;
+/** The labels of the features that occur, of the sources whose features have been described. */
+function labelsOf(
+  tokens: readonly AnalyzedToken[],
+  sae: LoadedSae,
+  sources: readonly FeatureSource[],
+): Pick<AnalyzeResult, 'labels' | 'domainLabels'> {
+  const [base, ...domains] = sources.map(({ name }, i) => {
+    const cards = sae.cardsOf(i);
+    if (!cards) return undefined;
+    const features = tokens.flatMap(token => token.features);
+    const ids = new Set(features.filter(({ source }) => source === name).map(({ id }) => id));
+    const labels = [...ids].map(id => [id, cards.labels.labels[id] ?? ''] as const);
+    return [name, Object.fromEntries(labels)] as const;
+  });
+  const described = domains.filter(domain => domain !== undefined);
+  return {
+    ...(base && { labels: base[1] }),
+    ...(described.length > 0 && { domainLabels: Object.fromEntries(described) }),
+  };
 }
 
-/** The tokens of a part as the command prints them: the first `top` of the `k` strongest features of each. */
-function tokensOf(part: AnalysisPart, text: string, k: number, top: number): AnalyzedToken[] {
+interface Shown {
+  readonly k: number;
+  /** Features listed per token; undefined: all. */
+  readonly top: number | undefined;
+  readonly sources: readonly FeatureSource[];
+}
+
+/** The tokens of a part as the command prints them: of the base's `k` strongest and the domains', the first `top`. */
+function tokensOf(part: AnalysisPart, text: string, { k, top, sources }: Shown): AnalyzedToken[] {
   return Array.from(part.tokenIds, (_id, row) => {
     const [start, end] = [part.starts[row] ?? 0, part.ends[row] ?? 0];
     const surprisal = part.surprisal[row] ?? NaN;
-    const first = row * part.k;
-    const active = part.activations.subarray(first, first + Math.min(k, top, part.k));
+    const features = [
+      ...firing(part, row, Math.min(k, part.k)),
+      ...part.domains.flatMap(domain => firing(domain, row, domain.k)),
+    ].sort((a, b) => b.activation - a.activation);
     return {
       index: part.firstToken + row,
       text: text.slice(start, end),
       start,
       end,
       surprisal: Number.isNaN(surprisal) ? null : surprisal,
-      features: [...active]
-        .filter(activation => activation > 0)
-        .map((activation, i) => ({
-          id: part.features[first + i] ?? 0,
-          activation,
-          source: 'base',
-        })),
+      features: features.slice(0, top).map(({ feature, activation }) => {
+        const { source, number } = locateFeature(feature, sources) ?? {};
+        return { id: number ?? feature, activation, source: source?.name ?? baseSource };
+      }),
     };
   });
+}
+
+/** The features of a row that fire, of the first `k`. */
+function firing(
+  { k: K, features, activations }: Pick<AnalysisPart, 'k' | 'features' | 'activations'>,
+  row: number,
+  k: number,
+): { feature: number; activation: number }[] {
+  return Array.from(activations.subarray(row * K, row * K + k), (activation, i) => ({
+    feature: features[row * K + i] ?? 0,
+    activation,
+  })).filter(({ activation }) => activation > 0);
 }

@@ -15,7 +15,7 @@ export interface BoostReport {
   readonly k: number;
   readonly trainedTokens: number;
   readonly uniqueTokens: number;
-  /** Where the numbers come from. */
+  /** The held-out text that the numbers come from. */
   readonly text: {
     readonly domain: TextSource;
     readonly general: TextSource;

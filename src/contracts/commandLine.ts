@@ -6,6 +6,8 @@ export interface AnalyzeResult {
   readonly tokens: readonly AnalyzedToken[];
   /** Labels of the features that occur, by feature number, where the SAE has feature cards. */
   readonly labels?: Readonly<Record<number, string>>;
+  /** The same of the domains whose residual SAEs have feature cards, by the domain's name. */
+  readonly domainLabels?: Readonly<Record<string, Readonly<Record<number, string>>>>;
 }
 
 export interface AnalyzedToken {
@@ -16,12 +18,16 @@ export interface AnalyzedToken {
   readonly end: number;
   /** Nats; null for the first token. */
   readonly surprisal: number | null;
-  readonly features: readonly {
-    readonly id: number;
-    readonly activation: number;
-    /** 'base', or the name of a residual SAE. */
-    readonly source: string;
-  }[];
+  /** The base's k strongest and all that fire of the residual SAEs, by descending activation. */
+  readonly features: readonly AnalyzedFeature[];
+}
+
+export interface AnalyzedFeature {
+  /** Counts within its source. */
+  readonly id: number;
+  readonly activation: number;
+  /** 'base', or the name of a residual SAE. */
+  readonly source: string;
 }
 
 export interface EvaluateResult {

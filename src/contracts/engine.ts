@@ -5,18 +5,22 @@ export interface EngineContract {
   /** First call on a new process: refuses another build's messages. */
   hello: Call<{ readonly protocol: number }, EngineInfo>;
   loadModel: Call<ModelRequest, ModelInfo, LoadProgress>;
-  /** Loads the SAE (a folder or file) for the loaded model; fails with `mismatch` where it does not fit. */
-  loadSae: Call<{ readonly path: string }, SaeInfo, LoadProgress>;
+  /**
+   * Loads the SAE (a folder or file) for the loaded model, and the residual SAEs of domains that were trained for it;
+   * fails with `mismatch` where the SAE does not fit. A domain that cannot be used is named in `refused`.
+   */
+  loadSae: Call<SaeRequest, SaeInfo, LoadProgress>;
   /** Analyses a document; parts arrive as progress, the window with the visible range first. */
   analyze: Call<AnalyzeRequest, AnalysisSummary, AnalysisPart>;
   /** Drops what is kept for a closed document. */
   forget: Call<{ readonly documentId: string }, null>;
-  /** Density and top tokens of every feature, for lists and hovers. */
+  /** Density and top tokens of every feature of the base and of the domains, for lists and hovers. */
   featureLabels: Call<null, FeatureLabels>;
+  /** By the feature's number among all: the base's come first, then one domain's after the other's. */
   featureCard: Call<{ readonly feature: number }, FeatureCard>;
 }
 
-export const engineProtocol = 1;
+export const engineProtocol = 2;
 
 export interface EngineInfo {
   readonly protocol: number;
@@ -52,9 +56,23 @@ export interface ModelInfo {
   readonly precision: string;
 }
 
+export interface SaeRequest {
+  readonly path: string;
+  /** Residual SAEs to load with it, in the order that their features are numbered in. */
+  readonly domains: readonly DomainRequest[];
+}
+
+/** A domain's residual SAE on disk; the name is the user's. */
+export interface DomainRequest {
+  readonly name: string;
+  readonly path: string;
+}
+
 export interface SaeInfo {
   readonly name: string;
   readonly path: string;
+  /** Of its numbers, hex: tells an SAE from another, also at the same path. */
+  readonly hash: string;
   readonly hook: string;
   /** F */
   readonly features: number;
@@ -62,6 +80,20 @@ export interface SaeInfo {
   readonly maxK: number;
   readonly kind: string;
   readonly activationUnit: string;
+  readonly domains: readonly DomainInfo[];
+  /** Domains that were asked for and cannot be used with this SAE, and why. */
+  readonly refused: readonly (DomainRequest & { readonly message: string })[];
+}
+
+/** The residual SAE of a domain, loaded beside its base. */
+export interface DomainInfo {
+  readonly name: string;
+  readonly path: string;
+  readonly hash: string;
+  /** F of the residual SAE. */
+  readonly features: number;
+  /** Number of its feature 0 among all features. */
+  readonly first: number;
 }
 
 export interface AnalyzeRequest {
@@ -71,11 +103,6 @@ export interface AnalyzeRequest {
   readonly visible: { readonly start: number; readonly end: number };
   /** Next-token predictions per token (P), at least 1. */
   readonly predictions: number;
-  /**
-   * UTF-16 offset up to which the caller still holds every token's results from earlier analyses of this text under
-   * this id: results that are taken over and end there are not sent again. Absent or 0: every token is sent.
-   */
-  readonly held?: number;
 }
 
 /**
@@ -108,6 +135,25 @@ export interface AnalysisPart {
   readonly sum: Float64Array;
   /** 1 where the token policy leaves the token out of every statistic, (t). */
   readonly excluded: Uint8Array;
+  /** What each domain's residual SAE adds, in the order of `SaeInfo.domains` (n of them). */
+  readonly domains: readonly DomainPart[];
+  /** Inner products ehat_a . ehat_b of what the domains add, (t, n, n). */
+  readonly gram: Float32Array;
+}
+
+/**
+ * What one domain's residual SAE says of the tokens of a part: its reconstruction ehat of the base's error. With e_k =
+ * x - xhat_k and `AnalysisPart.gram`, the error of base and any subset S of domains is known at every k:
+ * |e_k - sum_S ehat|^2 = |e_k|^2 - 2 sum_S e_k . ehat_d + sum_{a, b in S} ehat_a . ehat_b.
+ */
+export interface DomainPart {
+  /** Most features that fire on one of the part's tokens, K_d; 0 where none does. */
+  readonly k: number;
+  /** Numbers among all features (t, K_d), by descending activation; padding where the activation is 0. */
+  readonly features: Uint32Array;
+  readonly activations: Float32Array; // (t, K_d)
+  /** e_k . ehat for the base's k = 1..K, (t, K). */
+  readonly products: Float32Array;
 }
 
 export interface AnalysisSummary {
@@ -119,7 +165,7 @@ export interface AnalysisSummary {
 }
 
 export interface FeatureLabels {
-  /** Fraction of evaluated tokens on which the feature is active at maxK, (F); NaN where unknown. */
+  /** Fraction of evaluated tokens on which the feature is active at maxK, (F of base and domains); NaN: unknown. */
   readonly density: Float32Array;
   /** The tokens on which the feature fires most, a stand-in for a label, (F); '' where unknown. */
   readonly labels: readonly string[];

@@ -10,6 +10,10 @@ export interface SidebarHost {
   /** Pins a feature: the file is tinted by it; null unpins. */
   pin: Call<{ readonly feature: number | null }, null>;
   openFeature: Call<{ readonly feature: number }, null>;
+  /** Switches a domain, by its path, on or off. */
+  setDomain: Call<{ readonly path: string; readonly on: boolean }, null>;
+  /** Tints tokens by what the domains that are on change of the error, or by their features again. */
+  setCompare: Call<{ readonly on: boolean }, null>;
   /** Reveals the next token of the document on which the feature fires. */
   revealNext: Call<{ readonly feature: number }, null>;
   /** Runs one of Loupe's own commands named in the empty and failed states. */
@@ -22,7 +26,14 @@ export interface SidebarView {
 }
 
 export type SidebarCommand =
-  'analyzeDocument' | 'restartEngine' | 'showLog' | 'chooseModel' | 'chooseSae';
+  | 'analyzeDocument'
+  | 'restartEngine'
+  | 'showLog'
+  | 'chooseModel'
+  | 'chooseSae'
+  | 'addDomain'
+  | 'removeDomain'
+  | 'trainResidual';
 
 export interface FeatureQuery {
   readonly search: string;
@@ -52,12 +63,22 @@ export interface DocumentState {
   readonly maxK: number;
   readonly tokens: number;
   readonly excluded: number;
-  /** Mean number of active features per included token at this k. */
+  /** Mean number of active features of the base per included token at this k. */
   readonly l0: number;
-  /** Explained variance of this document at this k; NaN below two included tokens. */
+  /** The same of the residual SAEs of the domains that are on. */
+  readonly domainL0: number;
+  /** Included tokens on which more features of the base may fire than the largest k keeps. */
+  readonly capped: number;
+  /** Explained variance of this document at this k by the base alone; NaN below two included tokens. */
   readonly ev: number;
   /** Explained variance at k = 1..maxK, from the same pass. */
   readonly evByK: Float32Array;
+  /** The same with the domains that are on; null where none is. */
+  readonly boostedEvByK: Float32Array | null;
+  /** Every domain that is known, whether it could be loaded or not. */
+  readonly domains: readonly DomainState[];
+  /** Where tokens are tinted by what the domains change: the largest relative changes of their error. */
+  readonly compared: { readonly shrunk: number; readonly grown: number } | null;
   /** Mean surprisal, nats per token. */
   readonly crossEntropy: number;
   readonly pinned: number | null;
@@ -69,8 +90,25 @@ export interface DocumentState {
   readonly partial: boolean;
 }
 
+export interface DomainState {
+  readonly name: string;
+  readonly path: string;
+  readonly on: boolean;
+  /** Mean number of its features that fire per included token, whether it is on or not. */
+  readonly l0: number;
+  /** Explained variance at this k that it adds to the base alone. */
+  readonly gain: number;
+  /** Why it cannot be used; null where it can. */
+  readonly problem: string | null;
+}
+
 export interface FeatureRow {
+  /** Among all features: the base's come first, then one domain's after the other's. */
   readonly feature: number;
+  /** Within its SAE. */
+  readonly number: number;
+  /** Name of the domain that it belongs to; null: the base. */
+  readonly domain: string | null;
   readonly label: string;
   /** Number of tokens of this document on which it is active at this k. */
   readonly tokens: number;
@@ -100,9 +138,13 @@ export type FeatureState =
   | {
       readonly kind: 'feature';
       readonly card: FeatureCard;
+      /** Number among all features of its SAE's feature 0, and how many its SAE has. */
+      readonly first: number;
       readonly features: number;
       readonly pinned: boolean;
+      /** The base's name, or the domain's. */
       readonly sae: string;
+      readonly isDomain: boolean;
       /** Where it fires in the open document, strongest first. */
       readonly here: readonly FeatureHere[];
     };

@@ -64,6 +64,8 @@ export interface BoostPlan {
   readonly tokens: number;
   /** Measured on this machine just now; the whole training with its report. */
   readonly seconds: number;
+  /** What of `seconds` one more training token takes. */
+  readonly secondsPerToken: number;
 }
 
 export interface BoostRequest {

@@ -2,6 +2,7 @@ import * as vscode from 'vscode';
 import { DocumentAnalysis } from '../analysis/documentAnalysis.ts';
 import { analysisRegion, looksBinary, type TextRange } from '../common/analysisRegion.ts';
 import { Failure } from '../common/failure.ts';
+import { featureCount } from '../common/featureSources.ts';
 import type { AnalysisPart } from '../contracts/engine.ts';
 import { visibleOffsets } from './activeDocument.ts';
 import { selectionKey, type Engine, type LoadedEngine } from './engine.ts';
@@ -138,8 +139,8 @@ export class AnalyzedDocument implements vscode.Disposable {
   private analysisBy(loaded: LoadedEngine): DocumentAnalysis {
     const of = selectionKey(loaded);
     if (this.held?.of !== of) {
-      const { features, maxK } = loaded.sae;
-      this.held = { analysis: new DocumentAnalysis(features, maxK), of };
+      const features = featureCount(loaded.sae);
+      this.held = { analysis: new DocumentAnalysis(features, loaded.sae.maxK), of };
     }
     return this.held.analysis;
   }

@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import * as vscode from 'vscode';
+import type { Engine } from './engine.ts';
 import { changeSetting, setting } from './settings.ts';
 
 interface Choice {
@@ -11,8 +12,8 @@ interface Choice {
 }
 
 /** Lets the user pick the model to load: the embedded one, or a GGUF file. */
-export function chooseModel(): Promise<void> {
-  return choose({
+export function chooseModel(engine: Engine): Promise<void> {
+  return choose(engine, {
     setting: 'model.path',
     title: 'Loupe: Choose Model',
     embedded: 'SmolLM2-135M-Instruct, comes with Loupe',
@@ -22,8 +23,8 @@ export function chooseModel(): Promise<void> {
 }
 
 /** Lets the user pick the SAE to load: the embedded one, or a SAELens folder. */
-export function chooseSae(): Promise<void> {
-  return choose({
+export function chooseSae(engine: Engine): Promise<void> {
+  return choose(engine, {
     setting: 'sae.path',
     title: 'Loupe: Choose SAE',
     embedded: '8,192 features at layer 15 of SmolLM2-135M-Instruct, comes with Loupe',
@@ -32,7 +33,7 @@ export function chooseSae(): Promise<void> {
   });
 }
 
-async function choose(choice: Choice): Promise<void> {
+async function choose(engine: Engine, choice: Choice): Promise<void> {
   const present = setting(choice.setting);
   const embedded = { label: 'Embedded', description: choice.embedded, path: '' };
   const items = [
@@ -45,7 +46,10 @@ async function choose(choice: Choice): Promise<void> {
   const chosen = await vscode.window.showQuickPick(items, { title: choice.title });
   if (!chosen) return;
   const path = chosen.path ?? (await browse(choice));
-  if (path !== undefined && path !== present) await changeSetting(choice.setting, path);
+  if (path === undefined) return;
+  // The same one again: after a failure, or because its files are others now.
+  if (path === present) engine.reload();
+  else await changeSetting(choice.setting, path);
 }
 
 async function browse({ title, dialog }: Choice): Promise<string | undefined> {

@@ -1,8 +1,11 @@
 import * as vscode from 'vscode';
 import { Failure } from '../common/failure.ts';
+import { featureName, parseFeature, sourcesOf } from '../common/featureSources.ts';
 import { isAnalyzable } from './activeDocument.ts';
 import { noDocument } from './analyzer.ts';
+import { addDomain, chooseDomains, removeDomain } from './chooseDomains.ts';
 import { chooseModel, chooseSae } from './chooseFiles.ts';
+import type { Domains } from './domains.ts';
 import type { FeaturePanels } from './featurePanel.ts';
 import { presentFailure } from './presentFailure.ts';
 import { revealToken } from './revealToken.ts';
@@ -12,12 +15,13 @@ import type { SidebarSources } from './sidebarState.ts';
 /** What the commands act on. */
 export interface CommandTargets extends SidebarSources {
   readonly panels: FeaturePanels;
+  readonly domains: Domains;
   readonly log: vscode.LogOutputChannel;
 }
 
-type Act = (targets: CommandTargets, argument: unknown) => void | Promise<void>;
+type Act = (targets: CommandTargets, argument: unknown, more: unknown) => void | Promise<void>;
 
-/** Every command of package.json; those with a feature take its number, or ask for it. */
+/** Every command of package.json; those with a feature take its number among all, or ask for it. */
 const commands: Readonly<Record<string, Act>> = {
   'loupe.analyzeDocument': analyzeDocument,
   'loupe.clearAnalysis': ({ active, analyzer }) => {
@@ -32,14 +36,19 @@ const commands: Readonly<Record<string, Act>> = {
     const feature = await featureOf(targets, argument, 'Show a feature');
     if (feature !== undefined) targets.panels.show(feature);
   },
-  'loupe.revealNext': (targets, argument) => reveal(targets, argument, 1),
-  'loupe.revealPrevious': (targets, argument) => reveal(targets, argument, -1),
+  'loupe.revealNext': (targets, feature, document) => reveal(targets, { feature, document }, 1),
+  'loupe.revealPrevious': (targets, feature, document) =>
+    reveal(targets, { feature, document }, -1),
   'loupe.setSparsity': setSparsity,
   'loupe.increaseSparsity': ({ session }) => session.setK(session.k + 1),
   'loupe.decreaseSparsity': ({ session }) => session.setK(session.k - 1),
   'loupe.explainAtCursor': () => execute('editor.action.showHover'),
-  'loupe.chooseModel': chooseModel,
-  'loupe.chooseSae': chooseSae,
+  'loupe.chooseModel': ({ engine }) => chooseModel(engine),
+  'loupe.chooseSae': ({ engine }) => chooseSae(engine),
+  'loupe.chooseDomains': chooseDomains,
+  'loupe.addDomain': addDomain,
+  'loupe.removeDomain': removeDomain,
+  'loupe.compareDomains': compareDomains,
   'loupe.restartEngine': ({ engine }) => engine.restart().then(() => undefined),
   'loupe.showLog': ({ log }) => log.show(true),
   'loupe.showMenu': showMenu,
@@ -47,9 +56,9 @@ const commands: Readonly<Record<string, Act>> = {
 
 /** Registers them all; what one throws is told to the user in one way. */
 export function registerCommands(targets: CommandTargets): vscode.Disposable {
-  const run = async (act: Act, argument: unknown): Promise<void> => {
+  const run = async (act: Act, argument: unknown, more: unknown): Promise<void> => {
     try {
-      await act(targets, argument);
+      await act(targets, argument, more);
     } catch (error) {
       const failure = Failure.from(error);
       const { state } = targets.engine;
@@ -59,7 +68,9 @@ export function registerCommands(targets: CommandTargets): vscode.Disposable {
   };
   return vscode.Disposable.from(
     ...Object.entries(commands).map(([id, act]) =>
-      vscode.commands.registerCommand(id, (argument: unknown) => run(act, argument)),
+      vscode.commands.registerCommand(id, (argument: unknown, more: unknown) =>
+        run(act, argument, more),
+      ),
     ),
   );
 }
@@ -87,33 +98,44 @@ async function featureOf(
   title: string,
 ): Promise<number | undefined> {
   if (isFeature(argument)) return argument;
-  const features = engine.loaded?.sae.features;
+  const sae = engine.loaded?.sae;
+  const sources = sae ? sourcesOf(sae) : [];
+  const parse = (text: string): number | undefined =>
+    sae ? parseFeature(text, sources) : Number(/^#?(\d{1,7})$/.exec(text.trim())?.[1] ?? NaN);
+  const [base, domain] = sources;
+  const ofDomain = domain ? `, or a domain’s as in “${featureName(domain.first, sources)}”` : '';
   const text = await vscode.window.showInputBox({
     title: `Loupe: ${title}`,
-    prompt: features === undefined ? 'Number of the feature' : `Number, 0 to ${features - 1}`,
-    validateInput: value => {
-      const number = Number(value);
-      const fits = value.trim() !== '' && isFeature(number) && number < (features ?? Infinity);
-      return fits ? undefined : 'Not the number of a feature.';
-    },
+    prompt: base ? `Number, 0 to ${base.features - 1}${ofDomain}` : 'Number of the feature',
+    validateInput: value => (isFeature(parse(value)) ? undefined : 'Not the number of a feature.'),
   });
-  return text === undefined ? undefined : Number(text);
+  return text === undefined ? undefined : parse(text);
 }
 
 /** Moves the cursor to the next or the previous token on which the feature fires, around the document's end. */
-async function reveal(targets: CommandTargets, argument: unknown, step: 1 | -1): Promise<void> {
-  const { active, analyzer, session } = targets;
-  const feature = await featureOf(targets, argument ?? session.pinned, 'Go to a feature');
-  const document = active.current;
+async function reveal(
+  targets: CommandTargets,
+  asked: { readonly feature: unknown; readonly document: unknown },
+  step: 1 | -1,
+): Promise<void> {
+  const { active, analyzer, session, engine } = targets;
+  const feature = await featureOf(targets, asked.feature ?? session.pinned, 'Go to a feature');
+  // A link names the document that it stands for: another may be active by now.
+  const document =
+    typeof asked.document === 'string'
+      ? vscode.workspace.textDocuments.find(({ uri }) => uri.toString() === asked.document)
+      : active.current;
   const analysis = document && analyzer.of(document)?.analysis;
   if (feature === undefined || !analysis) return;
-  const firings = analysis.firings(feature, session.k);
+  const firings = analysis.firings(feature, session.kept);
   if (firings.length === 0) {
-    const message = `Feature #${feature} fires nowhere in this document at k = ${session.k}.`;
+    const name = engine.loaded ? featureName(feature, sourcesOf(engine.loaded.sae)) : `#${feature}`;
+    const message = `Feature ${name} fires nowhere in this document at k = ${session.k}.`;
     vscode.window.setStatusBarMessage(message, 5000);
     return;
   }
-  const position = active.editor?.selection.start;
+  const editor = vscode.window.visibleTextEditors.find(shown => shown.document === document);
+  const position = editor?.selection.start;
   const cursor = position === undefined ? -1 : document.offsetAt(position);
   const ordered = step === 1 ? firings : firings.toReversed();
   const isBeyond = (start: number): boolean => (step === 1 ? start > cursor : start < cursor);
@@ -137,6 +159,16 @@ async function setSparsity({ session }: CommandTargets): Promise<void> {
   if (text !== undefined) session.setK(Number(text));
 }
 
+/** Tints tokens by what the domains that are on change of the error, or by their features again. */
+async function compareDomains(targets: CommandTargets): Promise<void> {
+  const { session } = targets;
+  if (session.comparing) session.setCompare(false);
+  else {
+    if (session.domainsOn.length === 0) await chooseDomains(targets);
+    session.setCompare(true);
+  }
+}
+
 async function showMenu({ engine }: CommandTargets): Promise<void> {
   const failed = engine.state.kind === 'failed';
   const items = [
@@ -145,6 +177,9 @@ async function showMenu({ engine }: CommandTargets): Promise<void> {
     ['$(close) Clear Analysis', 'loupe.clearAnalysis'],
     ['$(settings) Set Sparsity', 'loupe.setSparsity'],
     ['$(layout-sidebar-left) Open Side Bar', 'loupe.sidebar.focus'],
+    ['$(mortar-board) Train Residual SAE on Workspace', 'loupe.trainResidual'],
+    ['$(graph-line) Show Training', 'loupe.showTraining'],
+    ['$(layers) Choose Domains', 'loupe.chooseDomains'],
     ['$(file-binary) Choose SAE', 'loupe.chooseSae'],
     ['$(chip) Choose Model', 'loupe.chooseModel'],
     ...(failed ? [] : [['$(debug-restart) Restart Engine', 'loupe.restartEngine']]),

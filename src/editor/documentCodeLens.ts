@@ -1,7 +1,9 @@
 import * as vscode from 'vscode';
 import { DisposableStore } from '../common/disposable.ts';
+import { featureName, sourcesOf } from '../common/featureSources.ts';
 import { formatActivation, formatCount } from '../common/numbers.ts';
 import type { Analyzer } from './analyzer.ts';
+import type { Engine } from './engine.ts';
 import type { Session } from './session.ts';
 import { onDidChangeSettings, setting } from './settings.ts';
 
@@ -11,10 +13,12 @@ export class DocumentCodeLens implements vscode.CodeLensProvider, vscode.Disposa
   private readonly changed = this.owned.register(new vscode.EventEmitter<void>());
   readonly onDidChangeCodeLenses = this.changed.event;
   private readonly analyzer: Analyzer;
+  private readonly engine: Engine;
   private readonly session: Session;
 
-  constructor(analyzer: Analyzer, session: Session) {
+  constructor(analyzer: Analyzer, engine: Engine, session: Session) {
     this.analyzer = analyzer;
+    this.engine = engine;
     this.session = session;
     const update = (): void => this.changed.fire();
     for (const subscription of [
@@ -29,15 +33,21 @@ export class DocumentCodeLens implements vscode.CodeLensProvider, vscode.Disposa
 
   provideCodeLenses(document: vscode.TextDocument): vscode.CodeLens[] {
     const analyzed = this.analyzer.of(document);
-    if (!analyzed?.analysis || !setting('codeLens')) return [];
-    const { k, pinned } = this.session;
-    const { tokens, excluded, l0ByK, evByK } = analyzed.analysis.metrics();
-    const ev = evByK[k - 1] ?? NaN;
+    const { loaded } = this.engine;
+    if (!analyzed?.analysis || !loaded || !setting('codeLens')) return [];
+    const { kept, pinned, domainsOn } = this.session;
+    const { k, on } = kept;
+    const metrics = analyzed.analysis.metrics(on);
+    const { tokens, excluded, l0ByK, domainL0 } = metrics;
+    const added = on.map(domain => ` + ${formatActivation(domainL0[domain] ?? 0)}`).join('');
+    const [ev, boosted] = [metrics.evByK, metrics.boostedEvByK].map(byK => fraction(byK[k - 1]));
     const facts = [
       `${formatCount(tokens)} tokens (${formatCount(excluded)} left out)`,
       `k = ${k}`,
-      `L0 ${formatActivation(l0ByK[k - 1] ?? 0)}`,
-      `EV ${Number.isNaN(ev) ? '–' : ev.toFixed(3)}`,
+      `L0 ${formatActivation(l0ByK[k - 1] ?? 0)}${added}`,
+      on.length === 0
+        ? `EV ${ev}`
+        : `EV ${ev} → ${boosted} with ${domainsOn.map(({ name }) => name).join(' + ')}`,
     ];
     const top = new vscode.Range(0, 0, 0, 0);
     const lenses = [
@@ -50,11 +60,15 @@ export class DocumentCodeLens implements vscode.CodeLensProvider, vscode.Disposa
     if (pinned !== undefined) {
       lenses.push(
         new vscode.CodeLens(top, {
-          title: `pinned #${pinned}`,
+          title: `pinned ${featureName(pinned, sourcesOf(loaded.sae))}`,
           command: 'loupe.showFeature',
           arguments: [pinned],
         }),
-        new vscode.CodeLens(top, { title: 'next', command: 'loupe.revealNext' }),
+        new vscode.CodeLens(top, {
+          title: 'next',
+          command: 'loupe.revealNext',
+          arguments: [pinned, document.uri.toString()],
+        }),
         new vscode.CodeLens(top, { title: 'unpin', command: 'loupe.unpinFeature' }),
       );
     }
@@ -64,4 +78,8 @@ export class DocumentCodeLens implements vscode.CodeLensProvider, vscode.Disposa
   dispose(): void {
     this.owned.dispose();
   }
+}
+
+function fraction(value = NaN): string {
+  return Number.isNaN(value) ? '–' : value.toFixed(3);
 }

@@ -3,6 +3,7 @@ import { DisposableStore, DisposableValue } from '../common/disposable.ts';
 import { Failure } from '../common/failure.ts';
 import { RestartPolicy } from '../common/restartPolicy.ts';
 import type {
+  DomainRequest,
   EngineContract,
   FeatureLabels,
   LoadProgress,
@@ -11,7 +12,7 @@ import type {
   SaeInfo,
 } from '../contracts/engine.ts';
 import type { Caller, CallOptions } from '../messages/calls.ts';
-import { EngineProcess } from './engineProcess.ts';
+import { EngineProcess, engineRole } from './engineProcess.ts';
 
 /** A running engine with the selected model and SAE loaded. */
 export interface LoadedEngine {
@@ -33,10 +34,11 @@ export type EngineState =
   | { readonly kind: 'ready'; readonly engine: LoadedEngine }
   | ({ readonly kind: 'failed' } & EngineFailure);
 
-/** Which model and SAE are to be loaded. */
+/** Which model and SAE, with which domains, are to be loaded. */
 export interface EngineSelection {
   readonly model: ModelRequest;
   readonly saePath: string;
+  readonly domains: readonly DomainRequest[];
 }
 
 /** How the engine ended by itself, and whether it is being started again. */
@@ -50,7 +52,9 @@ export class Engine implements vscode.Disposable {
   private readonly owned = new DisposableStore();
   private readonly changed = this.owned.register(new vscode.EventEmitter<void>());
   private readonly stopped = this.owned.register(new vscode.EventEmitter<EngineStop>());
-  private readonly process = this.owned.register(new DisposableValue<EngineProcess>());
+  private readonly process = this.owned.register(
+    new DisposableValue<EngineProcess<EngineContract>>(),
+  );
   private readonly restartPolicy = new RestartPolicy();
   private current: EngineState = { kind: 'off' };
   private last: LoadedEngine | undefined;
@@ -63,10 +67,14 @@ export class Engine implements vscode.Disposable {
   /** The process has ended without being asked to. */
   readonly onDidStop = this.stopped.event;
   private readonly program: string;
-  private readonly selection: () => EngineSelection;
+  private readonly selection: () => Promise<EngineSelection>;
   private readonly log: vscode.LogOutputChannel;
 
-  constructor(program: string, selection: () => EngineSelection, log: vscode.LogOutputChannel) {
+  constructor(
+    program: string,
+    selection: () => Promise<EngineSelection>,
+    log: vscode.LogOutputChannel,
+  ) {
     this.program = program;
     this.selection = selection;
     this.log = log;
@@ -86,7 +94,7 @@ export class Engine implements vscode.Disposable {
     return (this.loading ??= this.loadSelection());
   }
 
-  /** Another model or SAE was selected: loads it if the engine is in use. */
+  /** Another model, SAE or list of domains was selected, or one anew: loads it if the engine is in use. */
   reload(): void {
     if (this.current.kind === 'off') return;
     this.loading = this.loadSelection();
@@ -116,11 +124,12 @@ export class Engine implements vscode.Disposable {
     try {
       this.enter({ kind: 'loading', step: 'Starting the engine', fraction: null });
       const caller = await this.start();
-      const { model: request, saePath } = this.selection();
+      const { model: request, saePath, domains } = await this.selection();
       stage = 'model';
       const model = await this.loadModel(caller, request, { signal, onProgress });
       stage = 'sae';
-      const sae = await caller.call('loadSae', { path: saePath }, { signal, onProgress });
+      const saes = { path: saePath, domains };
+      const sae = await caller.call('loadSae', saes, { signal, onProgress });
       const labels = await caller.call('featureLabels', null, { signal });
       const engine = { caller, model, sae, labels };
       this.last = engine;
@@ -139,7 +148,7 @@ export class Engine implements vscode.Disposable {
 
   private async start(): Promise<Caller<EngineContract>> {
     if (this.process.value) return this.process.value.caller;
-    const started = new EngineProcess(this.program, this.log);
+    const started = new EngineProcess<EngineContract>(this.program, engineRole, this.log);
     this.process.value = started;
     started.onDidStop(reason => this.processStopped(reason));
     try {
@@ -198,7 +207,7 @@ export class Engine implements vscode.Disposable {
   }
 }
 
-/** Tells results of one model and SAE from those of another. */
+/** Tells results of one model and SAE with its domains from those of another. */
 export function selectionKey({ model, sae }: LoadedEngine): string {
-  return `${model.hash} ${sae.path}`;
+  return [model, sae, ...sae.domains].map(({ hash }) => hash).join(' ');
 }

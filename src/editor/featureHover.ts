@@ -22,13 +22,14 @@ export class FeatureHover implements vscode.HoverProvider, vscode.Disposable {
 
   provideHover(document: vscode.TextDocument, position: vscode.Position): vscode.Hover | undefined {
     const analysis = this.analyzer.of(document)?.analysis;
-    if (!analysis) return undefined;
-    const { k, pinned } = this.session;
+    const { loaded } = this.engine;
+    if (!analysis || !loaded) return undefined;
+    const { kept, pinned } = this.session;
     const offset = document.offsetAt(position);
     const word = document.getWordRangeAtPosition(position);
     const start = word ? document.offsetAt(word.start) : offset;
     const end = word ? document.offsetAt(word.end) : offset + 1;
-    const readings = analysis.tokensIn(start, end, k);
+    const readings = analysis.tokensIn(start, end, kept);
     if (readings.length === 0) return new vscode.Hover(notAnalyzed, word);
     // The token under the cursor comes first, explained in full.
     const isUnder = readings.map(({ start, end }) => start <= offset && offset < end);
@@ -41,10 +42,11 @@ export class FeatureHover implements vscode.HoverProvider, vscode.Disposable {
       text: document.getText(rangeOf(document, reading)),
     }));
     const text = hoverText(tokens, {
-      labels: this.engine.loaded?.labels,
+      labels: loaded.labels,
       pinned,
-      source: 'base',
-      k,
+      saes: loaded.sae,
+      kept,
+      document: document.uri.toString(),
       features: setting('hover.features'),
       predictions: setting('hover.predictions'),
     });

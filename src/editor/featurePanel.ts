@@ -1,10 +1,19 @@
 import * as vscode from 'vscode';
 import { DisposableStore } from '../common/disposable.ts';
 import { Failure } from '../common/failure.ts';
+import {
+  baseSource,
+  featureCount,
+  featureName,
+  locateFeature,
+  sourcesOf,
+  type SourcedFeature,
+} from '../common/featureSources.ts';
 import type { FeatureCard } from '../contracts/engine.ts';
 import type { FeatureHere, FeatureHost, FeatureState, FeatureView } from '../contracts/panels.ts';
 import { createCaller, serve, type Caller } from '../messages/calls.ts';
 import { acceptPages } from '../messages/panel.ts';
+import { selectionKey, type LoadedEngine } from './engine.ts';
 import { failureText } from './presentFailure.ts';
 import { isFeature } from './session.ts';
 import type { SidebarSources } from './sidebarState.ts';
@@ -17,6 +26,15 @@ export const featurePanelType = 'loupe.feature';
 const hereLimit = 50;
 const contextCharacters = 60;
 
+interface ShownCard {
+  readonly card: FeatureCard;
+  readonly located: SourcedFeature;
+  /** Name of the base. */
+  readonly sae: string;
+  /** Of what it was read from. */
+  readonly key: string;
+}
+
 /** The panel of one feature: its card from the reference corpus, and where it fires in the open document. */
 export class FeaturePanel implements vscode.Disposable {
   private readonly owned = new DisposableStore();
@@ -24,7 +42,7 @@ export class FeaturePanel implements vscode.Disposable {
   private readonly sources: SidebarSources;
   private page: Caller<FeatureView> | undefined;
   private feature: number;
-  private shown: { readonly card: FeatureCard; readonly sae: string } | undefined;
+  private shown: ShownCard | undefined;
   private failure: Failure | undefined;
   private fetch = new AbortController();
   private timer: NodeJS.Timeout | undefined;
@@ -63,7 +81,7 @@ export class FeaturePanel implements vscode.Disposable {
   show(feature: number): void {
     this.feature = feature;
     this.shown = undefined;
-    this.panel.title = `Feature #${feature}`;
+    this.entitle();
     void this.load();
   }
 
@@ -78,8 +96,8 @@ export class FeaturePanel implements vscode.Disposable {
   private readonly handlers = {
     ready: () => this.state(),
     go: ({ feature }: FeatureHost['go']['in']) => {
-      const features = this.sources.engine.loaded?.sae.features ?? 0;
-      if (isFeature(feature) && feature < features) this.show(feature);
+      const { loaded } = this.sources.engine;
+      if (loaded && isFeature(feature) && feature < featureCount(loaded.sae)) this.show(feature);
       return null;
     },
     pin: ({ feature }: FeatureHost['pin']['in']) => {
@@ -89,7 +107,10 @@ export class FeaturePanel implements vscode.Disposable {
     reveal: ({ start }: FeatureHost['reveal']['in']) => {
       const document = this.sources.active.current;
       const [token] =
-        (document && this.sources.analyzer.of(document)?.analysis?.tokensIn(start, start + 1, 1)) ??
+        (document &&
+          this.sources.analyzer
+            .of(document)
+            ?.analysis?.tokensIn(start, start + 1, { k: 1, on: [] })) ??
         [];
       if (document && token) void revealToken(document, token);
       return null;
@@ -103,9 +124,13 @@ export class FeaturePanel implements vscode.Disposable {
     this.failure = undefined;
     this.schedule();
     try {
-      const { caller, sae } = await this.sources.engine.ready();
-      const card = await caller.call('featureCard', { feature: this.feature }, { signal });
-      if (!signal.aborted) this.shown = { card, sae: sae.name };
+      const engine = await this.sources.engine.ready();
+      if (!signal.aborted) this.follow(engine);
+      const { feature } = this;
+      const located = locateFeature(feature, sourcesOf(engine.sae));
+      const card = await engine.caller.call('featureCard', { feature }, { signal });
+      if (!signal.aborted && located)
+        this.shown = { card, located, sae: engine.sae.name, key: selectionKey(engine) };
     } catch (error) {
       if (!signal.aborted) this.failure = Failure.from(error);
     }
@@ -116,18 +141,37 @@ export class FeaturePanel implements vscode.Disposable {
   private engineChanged(): void {
     const { state } = this.sources.engine;
     if (state.kind !== 'ready') return;
-    if (this.failure || (this.shown && this.shown.sae !== state.engine.sae.name)) void this.load();
+    const isOther = this.shown && this.shown.key !== selectionKey(state.engine);
+    if (this.failure || isOther) void this.load();
+  }
+
+  /** The numbers of a domain's features move when other domains are loaded: the feature shown stays the same. */
+  private follow({ sae }: LoadedEngine): void {
+    const { source, number } = this.shown?.located ?? {};
+    const now = sourcesOf(sae).find(({ hash }) => hash === source?.hash);
+    if (now && number !== undefined) this.feature = now.first + number;
+    this.entitle();
+  }
+
+  private entitle(): void {
+    const sae = this.sources.engine.loaded?.sae;
+    const name = sae ? featureName(this.feature, sourcesOf(sae)) : `#${this.feature}`;
+    this.panel.title = `Feature ${name}`;
   }
 
   private state(): FeatureState {
     if (this.failure) return { kind: 'failed', message: failureText(this.failure) };
     if (!this.shown) return { kind: 'busy' };
-    const { card, sae } = this.shown;
+    const { card, sae, located } = this.shown;
+    const { name, first, features } = located.source;
+    const isDomain = name !== baseSource;
     return {
       kind: 'feature',
       card,
-      sae,
-      features: this.sources.engine.loaded?.sae.features ?? card.feature + 1,
+      sae: isDomain ? name : sae,
+      isDomain,
+      first,
+      features,
       pinned: this.sources.session.pinned === card.feature,
       here: this.here(),
     };
@@ -137,7 +181,7 @@ export class FeaturePanel implements vscode.Disposable {
     const document = this.sources.active.current;
     const analysis = document && this.sources.analyzer.of(document)?.analysis;
     if (!analysis) return [];
-    const firings = analysis.firings(this.feature, this.sources.session.k);
+    const firings = analysis.firings(this.feature, this.sources.session.kept);
     const strongest = firings.sort((a, b) => b.activation - a.activation).slice(0, hereLimit);
     return strongest.map(({ start, end, activation }) => {
       const range = rangeOf(document, { start, end });

@@ -1,5 +1,6 @@
 import * as vscode from 'vscode';
 import type { Failure } from '../common/failure.ts';
+import type { SaeInfo } from '../contracts/engine.ts';
 import type { EngineFailure } from './engine.ts';
 
 /** What a failure concerns; it decides which ways out are offered. */
@@ -39,6 +40,19 @@ export function presentFailure(failure: Failure, subject: FailureSubject): void 
 export function presentRestart(reason: string): void {
   const text = `Loupe: the engine stopped (${reason}) and is being started again.`;
   void offer([showLog], labels => vscode.window.showWarningMessage(text, ...labels));
+}
+
+const toldOfDomains = new Set<string>();
+
+/** Tells once of every domain that cannot be used with the SAE: all else works without it. */
+export function presentRefused(refused: SaeInfo['refused']): void {
+  for (const { message } of refused) {
+    if (toldOfDomains.has(message)) continue;
+    toldOfDomains.add(message);
+    const ways = [{ label: 'Choose Domains', command: 'loupe.chooseDomains' }, showLog];
+    const text = `Loupe: ${message}`;
+    void offer(ways, labels => vscode.window.showWarningMessage(text, ...labels));
+  }
 }
 
 /** The failure's sentence and what to do about it. */

@@ -2,14 +2,27 @@ import { availableParallelism, homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import * as vscode from 'vscode';
 import { embeddedModel, embeddedSae } from '../common/embedded.ts';
+import type { Domains } from './domains.ts';
 import type { EngineSelection } from './engine.ts';
 import { setting } from './settings.ts';
+
+/** What the engine is to load: what the settings name, and the domains that are known. */
+export async function engineSelection(
+  context: vscode.ExtensionContext,
+  domains: Domains,
+): Promise<EngineSelection> {
+  const known = await domains.list();
+  return {
+    ...selectedFiles(context),
+    domains: known.map(({ name, path }) => ({ name, path })),
+  };
+}
 
 /** The model and SAE that the settings name; empty ones stand for those that come with Loupe. */
 export function selectedFiles({
   extensionPath,
   globalStorageUri,
-}: vscode.ExtensionContext): EngineSelection {
+}: vscode.ExtensionContext): Omit<EngineSelection, 'domains'> {
   const threads = setting('threads');
   return {
     model: {
@@ -28,7 +41,7 @@ function defaultThreads(): number {
 }
 
 /** `~` is the home folder; other relative paths start at the first workspace folder. */
-function absolute(path: string): string | undefined {
+export function absolute(path: string): string | undefined {
   const trimmed = path.trim();
   if (trimmed === '') return undefined;
   if (trimmed === '~' || /^~[/\\]/.test(trimmed)) return join(homedir(), trimmed.slice(1));

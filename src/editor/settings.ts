@@ -8,6 +8,8 @@ export interface Settings {
   /** '' stands for the embedded one. */
   readonly 'model.path': string;
   readonly 'sae.path': string;
+  /** Folders of residual SAEs, with or without a name; anything, as long as nobody has looked at it. */
+  readonly domains: readonly unknown[];
   readonly sparsity: number;
   /** 0 stands for half of the processors, at least two. */
   readonly threads: number;
@@ -19,6 +21,21 @@ export interface Settings {
   readonly tint: TintMode;
   readonly 'features.denseAbove': number;
   readonly codeLens: boolean;
+  /** Globs relative to a workspace folder. */
+  readonly 'training.include': readonly string[];
+  readonly 'training.exclude': readonly string[];
+  readonly 'training.useGitIgnore': boolean;
+  /** Features of a residual SAE. */
+  readonly 'training.width': number;
+  readonly 'training.k': number;
+  /** 0 stands for as many as the default passes over the text give. */
+  readonly 'training.tokens': number;
+  /** Share of general text in a training. */
+  readonly 'training.mixGeneral': number;
+  /** Gigabytes of activations. */
+  readonly 'training.diskBudget': number;
+  /** Files and folders; none: what comes with Loupe. */
+  readonly 'training.generalText': readonly string[];
 }
 
 /** The setting's present value; package.json's default where the user's is of another type. */
@@ -26,9 +43,17 @@ export function setting<S extends keyof Settings>(name: S): Settings[S] {
   const configuration = vscode.workspace.getConfiguration('loupe');
   const value = configuration.get<Settings[S]>(name);
   const byDefault = configuration.inspect<Settings[S]>(name)?.defaultValue;
-  const chosen = typeof value === typeof byDefault ? value : byDefault;
+  const fits =
+    typeof value === typeof byDefault && Array.isArray(value) === Array.isArray(byDefault);
+  const chosen = fits ? value : byDefault;
   if (chosen === undefined) throw new Error(`package.json declares no setting loupe.${name}`);
-  return typeof chosen === 'number' ? (withinBounds(name, chosen) as Settings[S]) : chosen;
+  if (typeof chosen === 'number') return withinBounds(name, chosen) as Settings[S];
+  if (Array.isArray(chosen)) return chosen.filter(isText) as readonly string[] as Settings[S];
+  return chosen;
+}
+
+function isText(item: unknown): item is string {
+  return typeof item === 'string' && item.trim() !== '';
 }
 
 /** The bounds that package.json declares; VS Code only warns of them. */
@@ -39,12 +64,24 @@ const bounds: Partial<Record<keyof Settings, readonly [number, number]>> = {
   'analysis.maxCharacters': [1000, 1_000_000],
   'hover.features': [1, 64],
   'hover.predictions': [1, 20],
+  'training.width': [16, 65_536],
+  'training.k': [1, 256],
+  'training.tokens': [0, 1_000_000_000],
+  'training.mixGeneral': [0, 0.9],
+  'training.diskBudget': [0.1, 1000],
 };
 
-/** The nearest whole number within the setting's bounds; as it is where it has none. */
+const fractional: ReadonlySet<keyof Settings> = new Set([
+  'training.mixGeneral',
+  'training.diskBudget',
+]);
+
+/** The nearest number within the setting's bounds, whole unless fractions mean something; as it is where it has none. */
 function withinBounds(name: keyof Settings, value: number): number {
   const range = bounds[name];
-  return range ? Math.min(Math.max(Math.round(value), range[0]), range[1]) : value;
+  if (!range) return value;
+  const kept = fractional.has(name) ? value : Math.round(value);
+  return Math.min(Math.max(kept, range[0]), range[1]);
 }
 
 /** Writes a setting where it is set already: in the workspace, or else for the user. */

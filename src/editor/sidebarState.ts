@@ -1,5 +1,6 @@
 import * as vscode from 'vscode';
 import { selectFeatures } from '../analysis/featureStatistics.ts';
+import { sourcesOf } from '../common/featureSources.ts';
 import type { DocumentState, SidebarCommand, SidebarState } from '../contracts/panels.ts';
 import type { ActiveDocument } from './activeDocument.ts';
 import type { AnalyzedDocument } from './analyzedDocument.ts';
@@ -57,13 +58,19 @@ function engineFailed(state: Extract<EngineState, { kind: 'failed' }>): SidebarS
 function documentState(
   { document, analysis, stage }: AnalyzedDocument,
   { model, sae, labels }: LoadedEngine,
-  { k, pinned, query }: Session,
+  { kept, pinned, query, comparing }: Session,
 ): DocumentState {
   if (!analysis) throw new Error(`${document.fileName} has not been analyzed`);
-  const { tokens, excluded, l0ByK, evByK, crossEntropy } = analysis.metrics();
-  const denseAbove = setting('features.denseAbove');
-  const limits = { denseAbove, limit: rowLimit };
-  const { rows, matching } = selectFeatures(analysis.statistics(k), labels, query, limits);
+  const { k, on } = kept;
+  const metrics = analysis.metrics(on);
+  const { tokens, excluded, full, l0ByK, domainL0, evByK, boostedEvByK } = metrics;
+  const ev = evByK[k - 1] ?? NaN;
+  const limits = {
+    denseAbove: setting('features.denseAbove'),
+    limit: rowLimit,
+    sources: sourcesOf(sae),
+  };
+  const { rows, matching } = selectFeatures(analysis.statistics(kept), labels, query, limits);
   return {
     fileName: vscode.workspace.asRelativePath(document.uri),
     model: model.name,
@@ -74,9 +81,32 @@ function documentState(
     tokens,
     excluded,
     l0: l0ByK[k - 1] ?? 0,
-    ev: evByK[k - 1] ?? NaN,
+    domainL0: on.reduce((sum, domain) => sum + (domainL0[domain] ?? 0), 0),
+    // Of a top-k SAE no more features fire than its largest k.
+    capped: sae.kind === 'topk' || k < sae.maxK ? 0 : full,
+    ev,
     evByK: Float32Array.from(evByK),
-    crossEntropy,
+    boostedEvByK: on.length === 0 ? null : Float32Array.from(boostedEvByK),
+    domains: [
+      ...sae.domains.map(({ name, path }, i) => ({
+        name,
+        path,
+        on: on.includes(i),
+        l0: domainL0[i] ?? 0,
+        gain: (analysis.metrics([i]).boostedEvByK[k - 1] ?? NaN) - ev,
+        problem: null,
+      })),
+      ...sae.refused.map(({ name, path, message }) => ({
+        name,
+        path,
+        on: false,
+        l0: 0,
+        gain: NaN,
+        problem: message,
+      })),
+    ],
+    compared: comparing ? analysis.errorChange(kept) : null,
+    crossEntropy: metrics.crossEntropy,
     pinned: pinned ?? null,
     query,
     rows,

@@ -3,6 +3,7 @@ import { DisposableStore, DisposableValue, type Disposable } from '../common/dis
 import type { SidebarCommand, SidebarHost, SidebarView } from '../contracts/panels.ts';
 import { createCaller, serve, type Caller } from '../messages/calls.ts';
 import { acceptPages } from '../messages/panel.ts';
+import { onDidChangeSettings } from './settings.ts';
 import { sidebarState, type SidebarSources } from './sidebarState.ts';
 import { webviewHtml, webviewOptions } from './webviewHtml.ts';
 import { webviewPort } from './webviewPort.ts';
@@ -15,6 +16,9 @@ const commands: Record<SidebarCommand, string> = {
   showLog: 'loupe.showLog',
   chooseModel: 'loupe.chooseModel',
   chooseSae: 'loupe.chooseSae',
+  addDomain: 'loupe.addDomain',
+  removeDomain: 'loupe.removeDomain',
+  trainResidual: 'loupe.trainResidual',
 };
 
 /** The Loupe side bar: the sparsity slider, the document's metrics and its features. */
@@ -36,6 +40,7 @@ export class SidebarViewProvider implements vscode.WebviewViewProvider, vscode.D
       sources.analyzer.onDidChange(redraw),
       sources.active.onDidChange(redraw),
       sources.session.onDidChange(redraw),
+      onDidChangeSettings(['features.denseAbove'], redraw),
       { dispose: () => clearTimeout(this.timer) },
     ]) {
       this.owned.register(subscription);
@@ -70,6 +75,10 @@ export class SidebarViewProvider implements vscode.WebviewViewProvider, vscode.D
       execute('loupe.showFeature', feature),
     revealNext: ({ feature }: SidebarHost['revealNext']['in']) =>
       execute('loupe.revealNext', feature),
+    setDomain: ({ path, on }: SidebarHost['setDomain']['in']) =>
+      this.then(() => this.sources.session.setDomain(path, on)),
+    setCompare: ({ on }: SidebarHost['setCompare']['in']) =>
+      this.then(() => this.sources.session.setCompare(on)),
     run: ({ command }: SidebarHost['run']['in']) =>
       Object.hasOwn(commands, command) ? execute(commands[command]) : null,
   };

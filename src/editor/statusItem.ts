@@ -60,19 +60,21 @@ export class StatusItem implements vscode.Disposable {
     const { state } = this.engine;
     if (state.kind !== 'ready') return describeEngine(state);
     const { model, sae } = state.engine;
+    const { k, domainsOn } = this.session;
     const document = this.active.current;
     const stage = document && this.analyzer.of(document)?.stage;
     const facts = [
       `**${escapeMarkdown(model.name)}** on ${escapeMarkdown(model.device)}, ${escapeMarkdown(model.precision)}`,
       `SAE ${escapeMarkdown(sae.name)} at ${escapeMarkdown(sae.hook)}: ${sae.features} features`,
-      `k = ${this.session.k} of ${sae.maxK}`,
+      ...domainsOn.map(({ name, features }) => `+ ${escapeMarkdown(name)}: ${features} features`),
+      `k = ${k} of ${sae.maxK}`,
       ...(stage?.kind === 'failed' ? [escapeMarkdown(failureText(stage.failure))] : []),
     ];
     const isBusy = stage?.kind === 'running';
     const icon = isBusy ? '$(loading~spin)' : stage?.kind === 'failed' ? '$(warning)' : '$(search)';
     const progress = isBusy && stage.fraction > 0 ? ` ${formatPercent(stage.fraction)}` : '';
     return {
-      text: `${icon} ${shortName(model.name)} · k ${this.session.k}${progress}`,
+      text: `${icon} ${shortName(model.name)}${added(domainsOn)} · k ${k}${progress}`,
       tooltip: facts.join('\n\n'),
     };
   }
@@ -100,7 +102,13 @@ function describeEngine(state: Exclude<EngineState, { kind: 'ready' }>): Appeara
   }
 }
 
-/** A model's name short enough for the status bar. */
+/** The domains that are on, as what they add. */
+function added(domains: readonly { readonly name: string }[]): string {
+  if (domains.length > 2) return ` + ${domains.length} domains`;
+  return domains.map(({ name }) => ` + ${shortName(name)}`).join('');
+}
+
+/** A name short enough for the status bar. */
 function shortName(name: string): string {
   return name.length > 24 ? `${name.slice(0, 23)}…` : name;
 }

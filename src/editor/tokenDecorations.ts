@@ -1,5 +1,4 @@
 import * as vscode from 'vscode';
-import type { Tint } from '../analysis/documentAnalysis.ts';
 import { DisposableStore } from '../common/disposable.ts';
 import type { Analyzer } from './analyzer.ts';
 import type { Session } from './session.ts';
@@ -11,12 +10,17 @@ const steps = 10;
 const markedFrom = 8;
 const redrawMilliseconds = 30;
 
-/** Tints the tokens of analysed documents by the strongest or the pinned feature. */
+/** Steps of a comparison's tint, in each direction: `loupe.shrunk1` to `loupe.shrunk5`, and `loupe.grown1` on. */
+const comparedSteps = 5;
+
+/** Tints the tokens of analysed documents by the strongest or the pinned feature, or by what domains change. */
 export class TokenDecorations implements vscode.Disposable {
   private readonly owned = new DisposableStore();
   private readonly analyzer: Analyzer;
   private readonly session: Session;
   private readonly tints: readonly vscode.TextEditorDecorationType[];
+  private readonly shrunk: readonly vscode.TextEditorDecorationType[];
+  private readonly grown: readonly vscode.TextEditorDecorationType[];
   private readonly mark: vscode.TextEditorDecorationType;
   private readonly tinted = new WeakSet<vscode.TextEditor>();
   private timer: NodeJS.Timeout | undefined;
@@ -24,7 +28,14 @@ export class TokenDecorations implements vscode.Disposable {
   constructor(analyzer: Analyzer, session: Session) {
     this.analyzer = analyzer;
     this.session = session;
-    this.tints = Array.from({ length: steps }, (_, i) => this.owned.register(tintType(i + 1)));
+    const types = (length: number, background: string, underline: string, style = 'solid') =>
+      Array.from({ length }, (_, i) =>
+        this.owned.register(tintType(`${background}${i + 1}`, `${underline}${i + 1}`, style)),
+      );
+    this.tints = types(steps, 'activation', 'underline');
+    this.shrunk = types(comparedSteps, 'shrunk', 'shrunkUnderline');
+    // Dashed where underlines are seen: the two directions differ by more than their colour.
+    this.grown = types(comparedSteps, 'grown', 'grownUnderline', 'dashed');
     this.mark = this.owned.register(
       vscode.window.createTextEditorDecorationType({
         overviewRulerColor: new vscode.ThemeColor('loupe.overviewRuler'),
@@ -56,35 +67,63 @@ export class TokenDecorations implements vscode.Disposable {
   }
 
   private draw(editor: vscode.TextEditor): void {
-    const tints = this.tintsOf(editor.document);
-    if (tints.length === 0 && !this.tinted.has(editor)) return;
+    const { document } = editor;
+    const places = this.session.comparing ? this.compared(document) : this.activations(document);
+    if (places.size === 0 && !this.tinted.has(editor)) return;
     this.tinted.add(editor);
-    const ranges = this.tints.map((): vscode.Range[] => []);
-    const marked: vscode.Range[] = [];
-    for (const tint of tints) {
-      const range = rangeOf(editor.document, tint);
-      const step = Math.min(Math.ceil(tint.strength * steps), steps);
-      ranges[step - 1]?.push(range);
-      if (step >= markedFrom || this.session.pinned !== undefined) marked.push(range);
+    for (const type of [...this.tints, ...this.shrunk, ...this.grown, this.mark]) {
+      editor.setDecorations(type, places.get(type) ?? []);
     }
-    this.tints.forEach((type, i) => editor.setDecorations(type, ranges[i] ?? []));
-    editor.setDecorations(this.mark, marked);
   }
 
-  private tintsOf(document: vscode.TextDocument): Tint[] {
+  private activations(document: vscode.TextDocument): Places {
     const mode = setting('tint');
-    const { k, pinned } = this.session;
-    if (mode === 'off' || (mode === 'pinned only' && pinned === undefined)) return [];
-    return this.analyzer.of(document)?.analysis?.tints(k, pinned) ?? [];
+    const { kept, pinned } = this.session;
+    const places = new Places();
+    if (mode === 'off' || (mode === 'pinned only' && pinned === undefined)) return places;
+    for (const tint of this.analyzer.of(document)?.analysis?.tints(kept, pinned) ?? []) {
+      const range = rangeOf(document, tint);
+      const step = stepOf(tint.strength, steps);
+      places.add(this.tints[step - 1], range);
+      if (step >= markedFrom || pinned !== undefined) places.add(this.mark, range);
+    }
+    return places;
+  }
+
+  private compared(document: vscode.TextDocument): Places {
+    const places = new Places();
+    for (const tint of this.analyzer.of(document)?.analysis?.errorTints(this.session.kept) ?? []) {
+      const step = stepOf(tint.strength, comparedSteps);
+      places.add(this[tint.direction][step - 1], rangeOf(document, tint));
+    }
+    return places;
   }
 }
 
-function tintType(step: number): vscode.TextEditorDecorationType {
+/** Which stretches of a document are decorated in which way. */
+class Places extends Map<vscode.TextEditorDecorationType, vscode.Range[]> {
+  add(type: vscode.TextEditorDecorationType | undefined, range: vscode.Range): void {
+    if (!type) return;
+    const ranges = this.get(type);
+    if (ranges) ranges.push(range);
+    else this.set(type, [range]);
+  }
+}
+
+function stepOf(strength: number, count: number): number {
+  return Math.min(Math.max(1, Math.ceil(strength * count)), count);
+}
+
+function tintType(
+  background: string,
+  underline: string,
+  style: string,
+): vscode.TextEditorDecorationType {
   return vscode.window.createTextEditorDecorationType({
-    backgroundColor: new vscode.ThemeColor(`loupe.activation${step}`),
+    backgroundColor: new vscode.ThemeColor(`loupe.${background}`),
     // Of no colour in most themes; in high contrast the underline carries what a pale tint would lose.
-    borderColor: new vscode.ThemeColor(`loupe.underline${step}`),
-    borderStyle: 'solid',
+    borderColor: new vscode.ThemeColor(`loupe.${underline}`),
+    borderStyle: style,
     borderWidth: '0 0 2px 0',
     rangeBehavior: vscode.DecorationRangeBehavior.ClosedClosed,
   });

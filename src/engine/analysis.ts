@@ -3,11 +3,10 @@ import type { AnalysisPart, AnalysisSummary, AnalyzeRequest } from '../contracts
 import type { ModelConfig } from '../models/model.ts';
 import type { Dictionary } from '../saes/dictionary.ts';
 import { AnalyzedDocument } from './analyzedDocument.ts';
-import { cellsOf, type BlockResult } from './cells.ts';
+import { cellsOf, type BlockResult, type SaeReading } from './cells.ts';
 import type { KeyValueCache } from './keyValueCache.ts';
 import type { ModelRunner } from './modelRunner.ts';
 import { PrefixCache } from './prefixCache.ts';
-import type { SaeRunner } from './saeRunner.ts';
 import { blockEnd, visibleFirst, windowShape, windowsOf, type Window } from './windows.ts';
 
 /** What the analysis needs of a model. */
@@ -16,8 +15,10 @@ export interface AnalysisModel extends Pick<ModelRunner, 'tokenizer' | 'run'> {
 }
 
 /** What the analysis needs of an SAE. */
-export interface AnalysisSae extends Pick<SaeRunner, 'encode' | 'squaredErrors'> {
+export interface AnalysisSae {
   readonly dictionary: Pick<Dictionary, 'hook' | 'inputWidth' | 'tokenPolicy'>;
+  /** What it says of every token of `x` (t, D). */
+  read(x: Float32Array): Promise<SaeReading>;
 }
 
 export interface AnalysisOptions {
@@ -73,7 +74,7 @@ export class Analysis {
   }
 
   private async analyzeNext(
-    { documentId, text, visible, predictions, held = 0 }: AnalyzeRequest,
+    { documentId, text, visible, predictions }: AnalyzeRequest,
     context: AnalysisContext,
   ): Promise<AnalysisSummary> {
     const started = performance.now();
@@ -88,7 +89,7 @@ export class Analysis {
       this.prefixes.truncate(documentId, window, common - start);
     }
     const reused = document.cells;
-    for (const cell of reused) if ((cell.ends.at(-1) ?? 0) > held) context.report(cell);
+    for (const cell of reused) context.report(cell);
     const windows = visibleFirst(
       windowsOf(document.tokenCount, shape),
       document.tokenAt(visible.start),
@@ -185,14 +186,12 @@ export class Analysis {
   ): Promise<AnalysisPart[]> {
     const { inputWidth } = this.sae.dictionary;
     const x = block.x.subarray((first - block.start) * inputWidth); // (t, D)
-    const encoding = await this.sae.encode(x);
-    const squaredError = this.sae.squaredErrors(x, encoding);
     return cellsOf({
       block,
       first,
       carried,
       tokens: document.tokens,
-      sae: { ...encoding, squaredError },
+      sae: await this.sae.read(x),
       dictionary: this.sae.dictionary,
       predictions: document.predictions,
       tokenText: id => this.model.tokenizer.tokenText(id),

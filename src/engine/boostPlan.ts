@@ -29,8 +29,9 @@ export async function planBoost(
     });
     const tokens = request.tokens || defaultTokens(corpus.tokens);
     const perToken = await secondsPerToken(frozen, signal);
-    const seconds = Object.values(phases(perToken, { tokens, unique: corpus.tokens }));
-    return { corpus, tokens, seconds: seconds.reduce((sum, s) => sum + s, 0) };
+    const expected = Object.values(phases(perToken, { tokens, unique: corpus.tokens }));
+    const seconds = expected.reduce((sum, phase) => sum + phase, 0);
+    return { corpus, tokens, seconds, secondsPerToken: perToken * trainingShare };
   } finally {
     await frozen.dispose();
   }

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { BoostReport, ReportVariant } from '../contracts/boostReport.ts';
 import type { BoostRequest } from '../contracts/trainer.ts';
+import { boostReportText } from '../report/boostReportText.ts';
 import { readFeatureCards } from '../saes/featureCards.ts';
 import { writeSaeLens } from '../saes/formats/saelens.ts';
 import { writeAtomically } from '../weights/atomicFile.ts';
@@ -53,7 +54,7 @@ export interface ReportParts {
   readonly signal: AbortSignal;
 }
 
-/** Writes report.json into the request's folder. */
+/** Writes report.md and report.json into the request's folder. */
 export async function writeReport(parts: ReportParts): Promise<BoostReport> {
   const { frozen, request, text, measured, chosen, signal } = parts;
   const { plan, general, train } = text;
@@ -83,13 +84,13 @@ export async function writeReport(parts: ReportParts): Promise<BoostReport> {
     text: {
       domain: {
         description: request.corpus.roots.join(', '),
-        files: plan.files,
-        tokens: plan.tokens + plan.heldOutTokens,
+        files: plan.heldOutFiles,
+        tokens: plan.heldOutTokens,
       },
       general: {
         description: general.description,
         files: general.files,
-        tokens: general.mix.tokenIds.length + general.heldOut.tokenIds.length,
+        tokens: general.heldOut.tokenIds.length,
       },
     },
     variants: measured.map(variant => ({
@@ -99,8 +100,10 @@ export async function writeReport(parts: ReportParts): Promise<BoostReport> {
     ...found,
     convention: convention(parts),
   };
-  const json = `${JSON.stringify(report, null, 2)}\n`;
-  await writeAtomically(join(request.folder, 'report.json'), [new TextEncoder().encode(json)]);
+  const write = (name: string, text: string): Promise<void> =>
+    writeAtomically(join(request.folder, name), [new TextEncoder().encode(text)]);
+  await write('report.md', boostReportText(report));
+  await write('report.json', `${JSON.stringify(report, null, 2)}\n`);
   return report;
 }
 

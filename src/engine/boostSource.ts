@@ -51,6 +51,7 @@ export async function stored(
   try {
     const bytesPerWindow = 2 * 4 * width * windowLength; // activations and targets
     const kept = Math.min(source.windows, Math.floor(diskBytes / bytesPerWindow));
+    options.report(Math.min(store.windows, kept), kept);
     await harvest(store, source, kept, {
       signal,
       gate,

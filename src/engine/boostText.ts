@@ -111,7 +111,7 @@ async function readGeneral(
     const read = (path: string) => gather(readCorpus([installedFile(path)], signal));
     const [mix, heldOut] = [await read(generalText.mix), await read(generalText.heldOut)];
     const description = 'the general text that comes with Loupe';
-    return { mix, heldOut, description, files: mix.length + heldOut.length };
+    return { mix, heldOut, description, files: 1 };
   }
   const found = await readWorkspaceCorpus(
     {
@@ -128,7 +128,7 @@ async function readGeneral(
     mix: found.train,
     heldOut: found.heldOut,
     description: paths.join(', '),
-    files: found.plan.files,
+    files: found.plan.heldOutFiles,
   };
 }
 

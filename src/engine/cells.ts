@@ -1,4 +1,4 @@
-import type { AnalysisPart } from '../contracts/engine.ts';
+import type { AnalysisPart, DomainPart } from '../contracts/engine.ts';
 import type { TokenSpans } from '../models/model.ts';
 import type { Dictionary } from '../saes/dictionary.ts';
 import { excludedTokens } from '../saes/tokenPolicy.ts';
@@ -15,6 +15,12 @@ export interface BlockResult {
   readonly probabilities: Float32Array; // (T, P)
 }
 
+/** What the base and the residual SAEs of its domains say of t tokens, as in `AnalysisPart`. */
+export type SaeReading = Pick<
+  AnalysisPart,
+  'k' | 'features' | 'activations' | 'squaredError' | 'domains' | 'gram'
+>;
+
 /** A block and what the SAE says of its tokens from `first` on; rows of `sae` count from there. */
 export interface DescribedBlock {
   readonly block: BlockResult;
@@ -22,12 +28,7 @@ export interface DescribedBlock {
   /** -ln p of the block's first token: the last surprisal of the block before, NaN where there is none. */
   readonly carried: number;
   readonly tokens: TokenSpans;
-  readonly sae: {
-    readonly k: number;
-    readonly features: Uint32Array; // (t, K)
-    readonly activations: Float32Array; // (t, K)
-    readonly squaredError: Float32Array; // (t, K)
-  };
+  readonly sae: SaeReading;
   readonly dictionary: Pick<Dictionary, 'inputWidth' | 'tokenPolicy'>;
   readonly predictions: number; // P
   readonly tokenText: (id: number) => string;
@@ -50,7 +51,9 @@ function cellOf(described: DescribedBlock, start: number, end: number): Analysis
   const [row, endRow] = [start - block.start, end - block.start];
   const x = block.x.subarray(row * inputWidth, endRow * inputWidth); // (t, D)
   const excluded = excludedTokens(x, inputWidth, start === 0, tokenPolicy);
-  const kept = [(start - first) * sae.k, (end - first) * sae.k] as const;
+  const rows = [start - first, end - first] as const;
+  const kept = [rows[0] * sae.k, rows[1] * sae.k] as const;
+  const pairs = sae.domains.length ** 2;
   const surprisal = new Float32Array(end - start);
   for (let t = 0; t < surprisal.length; t++) {
     // The distribution after the token before gives this one's surprisal.
@@ -74,7 +77,31 @@ function cellOf(described: DescribedBlock, start: number, end: number): Analysis
     squaredNorm: squaredNorms(x, inputWidth),
     sum: sumOfIncluded(x, inputWidth, excluded),
     excluded,
+    domains: sae.domains.map(domain => domainCell(domain, sae.k, ...rows)),
+    gram: sae.gram.slice(rows[0] * pairs, rows[1] * pairs),
   };
+}
+
+/** The rows `from` to `to` of what a domain says, with no more features per token than fire there. */
+function domainCell(domain: DomainPart, K: number, from: number, to: number): DomainPart {
+  const { k: wide, features, activations, products } = domain;
+  let k = 0;
+  for (let row = from; row < to; row++) {
+    // By descending activation: a token with more than k has one at rank k.
+    while (k < wide && (activations[row * wide + k] ?? 0) > 0) k++;
+  }
+  const cell = {
+    k,
+    features: new Uint32Array((to - from) * k),
+    activations: new Float32Array((to - from) * k),
+    products: products.slice(from * K, to * K),
+  };
+  for (let row = from; row < to; row++) {
+    const kept = [row * wide, row * wide + k] as const;
+    cell.features.set(features.subarray(...kept), (row - from) * k);
+    cell.activations.set(activations.subarray(...kept), (row - from) * k);
+  }
+  return cell;
 }
 
 function squaredNorms(x: Float32Array, width: number): Float64Array {

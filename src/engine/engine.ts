@@ -2,27 +2,19 @@ import { Failure } from '../common/failure.ts';
 import {
   engineProtocol,
   type EngineContract,
-  type FeatureLabels,
   type LoadProgress,
   type ModelInfo,
   type ModelRequest,
   type SaeInfo,
+  type SaeRequest,
 } from '../contracts/engine.ts';
 import type { CallContext, Handlers } from '../messages/calls.ts';
-import { readFeatureCards, type FeatureCards } from '../saes/featureCards.ts';
-import { readDictionary, requireFit } from '../saes/readDictionary.ts';
-import { Analysis, type AnalysisOptions } from './analysis.ts';
+import type { AnalysisOptions } from './analysis.ts';
+import { LoadedSae, readSaes } from './loadedSae.ts';
 import { ModelRunner } from './modelRunner.ts';
-import { SaeRunner } from './saeRunner.ts';
 import { runtimeVersion } from './session.ts';
 
-interface LoadedSae {
-  readonly runner: SaeRunner;
-  readonly analysis: Analysis;
-  readonly cards: FeatureCards | undefined;
-}
-
-/** One model and one SAE at a time, and the answers to everything that is asked of them. */
+/** One model and one SAE with its domains at a time, and the answers to everything that is asked of them. */
 export class Engine {
   private readonly analysisOptions: AnalysisOptions;
   private model: ModelRunner | undefined;
@@ -52,7 +44,7 @@ export class Engine {
       );
     },
     loadModel: (request, context) => this.inTurn(() => this.loadModel(request, context)),
-    loadSae: ({ path }, context) => this.inTurn(() => this.loadSae(path, context)),
+    loadSae: (request, context) => this.inTurn(() => this.loadSae(request, context)),
     analyze: async (request, { signal, report }) => {
       const { analysis } = this.requireSae();
       const either = AbortSignal.any([signal, this.replaced.signal]);
@@ -70,22 +62,8 @@ export class Engine {
       this.sae?.analysis.forget(documentId);
       return null;
     },
-    featureLabels: () => {
-      const { runner, cards } = this.requireSae();
-      return cards?.labels ?? noLabels(runner.dictionary.width);
-    },
-    featureCard: ({ feature }) => {
-      const { runner, cards } = this.requireSae();
-      const { width, name } = runner.dictionary;
-      if (!Number.isInteger(feature) || feature < 0 || feature >= width) {
-        throw new Failure('not-found', `${name} has features 0 to ${width - 1}, not ${feature}.`);
-      }
-      const card = cards?.card(feature);
-      if (card) return card;
-      throw new Failure('not-found', `There is no card for feature ${feature} of ${name}.`, {
-        action: 'Make the cards with `loupe describe`.',
-      });
-    },
+    featureLabels: () => this.requireSae().labels,
+    featureCard: ({ feature }) => this.requireSae().card(feature),
   };
 
   private async loadModel(
@@ -102,41 +80,29 @@ export class Engine {
   }
 
   private async loadSae(
-    path: string,
+    saes: SaeRequest,
     { signal, report }: CallContext<LoadProgress>,
   ): Promise<SaeInfo> {
-    const { model } = this;
+    const { model, threads } = this;
     if (!model) throw notReady('model', 'Load a model before its SAE.');
-    report({ step: 'Reading the SAE', fraction: 0 });
-    const dictionary = await readDictionary(path);
-    requireFit(dictionary, model.info);
-    signal.throwIfAborted();
-    report({ step: 'Reading the feature cards', fraction: 0.5 });
-    const cards = await readFeatureCards(path, dictionary.width, model.tokenizer);
-    signal.throwIfAborted();
+    const read = await readSaes(saes, model, {
+      signal,
+      report: (step, fraction) => report({ step, fraction }),
+    });
     await this.release('another SAE was loaded');
-    const runner = await SaeRunner.open(dictionary, { threads: this.threads });
-    this.sae = { runner, cards, analysis: new Analysis(model, runner, this.analysisOptions) };
-    const { name, hook, width, rule } = dictionary;
-    return {
-      name,
-      path,
-      hook,
-      features: width,
-      maxK: runner.maxK,
-      kind: rule.kind,
-      activationUnit: "activation in the SAE's own scale",
-    };
+    this.sae = await LoadedSae.open(read, model, { ...this.analysisOptions, threads });
+    return this.sae.info;
   }
 
   /** Ends every analysis and lets go of the SAE that they use. */
   private async release(why: string): Promise<void> {
     this.replaced.abort(new Failure('cancelled', `The analysis was cancelled: ${why}.`));
     this.replaced = new AbortController();
-    await Promise.allSettled(this.analyses);
+    // Gone before the wait: nothing that is asked meanwhile may begin with it.
     const { sae } = this;
     this.sae = undefined;
-    await sae?.runner.dispose();
+    await Promise.allSettled(this.analyses);
+    await sae?.dispose();
   }
 
   private async inTurn<T>(load: () => Promise<T>): Promise<T> {
@@ -159,14 +125,6 @@ export class Engine {
 
 function notReady(what: string, action: string): Failure {
   return new Failure('not-ready', `No ${what} is loaded.`, { action });
-}
-
-function noLabels(features: number): FeatureLabels {
-  return {
-    density: new Float32Array(features).fill(NaN),
-    labels: Array.from({ length: features }, () => ''),
-    convention: 'The features of this SAE have not been described.',
-  };
 }
 
 /** Whatever an engine's work throws, with lack of memory told from faults of ours. */

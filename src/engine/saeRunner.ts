@@ -1,7 +1,12 @@
 import { Failure } from '../common/failure.ts';
 import type { Dictionary } from '../saes/dictionary.ts';
 import { encoderGraph } from '../saes/encoderGraph.ts';
-import { reconstruct, squaredErrors, type Encoding } from '../saes/reconstruct.ts';
+import {
+  prefixErrors,
+  reconstruct,
+  type Encoding,
+  type PrefixErrors,
+} from '../saes/reconstruct.ts';
 import { float32Tensor, float32Values, openSession, type Session } from './session.ts';
 
 export interface SaeRunnerOptions {
@@ -62,7 +67,16 @@ export class SaeRunner {
 
   /** |x - xhat_k|^2 for every prefix k = 1..K, (T, K). */
   squaredErrors(x: Float32Array, encoding: Encoding): Float32Array {
-    return squaredErrors(this.dictionary, x, encoding);
+    return prefixErrors(this.dictionary, x, encoding).squaredError;
+  }
+
+  /** The same, with its inner products with what residual SAEs add, n times (T, D). */
+  prefixErrors(
+    x: Float32Array,
+    encoding: Encoding,
+    residuals: readonly Float32Array[],
+  ): PrefixErrors {
+    return prefixErrors(this.dictionary, x, encoding, residuals);
   }
 
   /** The reconstruction from the k strongest features, (T, D). */

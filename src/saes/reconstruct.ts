@@ -10,27 +10,55 @@ export interface Encoding {
 
 type Decoder = Pick<Dictionary, 'inputWidth' | 'decoder' | 'decoderBias'>;
 
+/** What is left of x when the features are taken from it in turn, and how it lies to what domains add. */
+export interface PrefixErrors {
+  /** |x - xhat_k|^2 for k = 1..K, (T, K). */
+  readonly squaredError: Float32Array;
+  /** (x - xhat_k) . ehat of each residual, for k = 1..K: n times (T, K). */
+  readonly products: readonly Float32Array[];
+}
+
 /**
- * |x - xhat_k|^2 for every k = 1..K, (T, K), in one pass: each feature in turn is taken from what is left of x, summed
- * in float64.
+ * The errors of every prefix k = 1..K in one pass: each feature in turn is taken from what is left of x, summed in
+ * float64. `residuals` are reconstructions of the error by residual SAEs, n times (T, D).
  */
-export function squaredErrors(
+export function prefixErrors(
   { inputWidth: D, decoder, decoderBias }: Decoder,
   x: Float32Array, // (T, D)
   { k: K, features, activations }: Encoding,
-): Float32Array {
-  const errors = new Float32Array(activations.length); // (T, K)
+  residuals: readonly Float32Array[] = [],
+): PrefixErrors {
+  const squaredError = new Float32Array(activations.length); // (T, K)
+  const products = residuals.map(() => new Float32Array(activations.length));
   const left = new Float64Array(D); // x - xhat_k
   for (let t = 0; t < x.length / D; t++) {
     for (let d = 0; d < D; d++) left[d] = (x[t * D + d] ?? 0) - (decoderBias?.[d] ?? 0);
+    const added = residuals.map(ehat => ehat.subarray(t * D, (t + 1) * D));
     let error = sumOfSquares(left);
+    let along = added.map(ehat => dot(left, ehat));
     for (let j = t * K; j < (t + 1) * K; j++) {
       const activation = activations[j] ?? 0;
-      if (activation !== 0) error = subtractRow(left, decoder, (features[j] ?? 0) * D, activation);
-      errors[j] = error;
+      if (activation !== 0) {
+        error = subtractRow(left, decoder, (features[j] ?? 0) * D, activation);
+        along = added.map(ehat => dot(left, ehat));
+      }
+      squaredError[j] = error;
+      for (const [i, product] of along.entries()) (products[i] ?? squaredError)[j] = product;
     }
   }
-  return errors;
+  return { squaredError, products };
+}
+
+/** Inner products of the rows of the residuals (n times (T, D)) with each other, token by token: (T, n, n). */
+export function gramOf(residuals: readonly Float32Array[], D: number): Float32Array {
+  const n = residuals.length;
+  const tokens = (residuals[0]?.length ?? 0) / D;
+  const gram = new Float32Array(tokens * n * n);
+  for (let t = 0; t < tokens; t++) {
+    const rows = residuals.map(ehat => ehat.subarray(t * D, (t + 1) * D));
+    rows.forEach((a, i) => rows.forEach((b, j) => (gram[(t * n + i) * n + j] = dot(a, b))));
+  }
+  return gram;
 }
 
 /** The reconstruction from the k strongest features, (T, D). */
@@ -53,6 +81,21 @@ export function reconstruct(
     result.set(sum, t * D);
   }
   return result;
+}
+
+/** Four sums, so that additions overlap. */
+function dot(a: Float64Array | Float32Array, b: Float32Array): number {
+  let [s0, s1, s2, s3] = [0, 0, 0, 0];
+  const D = b.length;
+  let d = 0;
+  for (; d + 3 < D; d += 4) {
+    s0 += (a[d] ?? 0) * (b[d] ?? 0);
+    s1 += (a[d + 1] ?? 0) * (b[d + 1] ?? 0);
+    s2 += (a[d + 2] ?? 0) * (b[d + 2] ?? 0);
+    s3 += (a[d + 3] ?? 0) * (b[d + 3] ?? 0);
+  }
+  for (; d < D; d++) s0 += (a[d] ?? 0) * (b[d] ?? 0);
+  return s0 + s1 + s2 + s3;
 }
 
 function sumOfSquares(values: Float64Array): number {

@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Frame } from 'playwright-core';
+import { writeRandomResidual } from '../fixtures/randomSae.ts';
 import { screenshotFolder } from '../webview/browser.ts';
 import { openEditor, type Editor } from './harness/editor.ts';
 import {
@@ -24,7 +25,11 @@ const themes = {
 };
 
 mkdirSync(screenshotFolder, { recursive: true });
-const editor = await openEditor('chemistry.md');
+// A random residual SAE stands in for a trained one: what is shown means nothing, but all is shown.
+const domain = { name: 'chemistry', path: 'saes/chemistry' };
+const editor = await openEditor('chemistry.md', { 'loupe.domains': [domain] }, workspace =>
+  writeRandomResidual(join(workspace, domain.path), { scale: 0.3, width: 16 }),
+);
 try {
   await picture(editor, 'welcome', 'light');
   await runCommand(editor.page, 'Loupe: Analyze Document');
@@ -47,6 +52,7 @@ async function surfaces(editor: Editor, sidebar: Frame, theme: string): Promise<
   await hoverOver(page, 'analgesic');
   await picture(editor, 'hover', theme);
   await editorHover(page)
+    .locator('tr', { hasText: 'base' })
     .locator('a', { hasText: /^#\d+$/ })
     .first()
     .click();
@@ -55,10 +61,22 @@ async function surfaces(editor: Editor, sidebar: Frame, theme: string): Promise<
   await picture(editor, 'feature', theme);
   await runCommand(page, 'View: Close Editor');
   await openFile(page, 'chemistry.md');
+  // It was closed where the panel beside it had not taken the focus.
+  await runCommand(page, 'Loupe: Analyze Document');
+  await whenReady(page);
   await sidebar.locator('[role=grid] .rowButton').nth(2).click();
   await page.waitForTimeout(500);
   await picture(editor, 'pinned', theme);
   await sidebar.locator('.row[aria-selected="true"] .rowButton').click();
+  await sidebar.locator('vscode-checkbox', { hasText: 'Compare' }).click();
+  await hoverOver(page, 'analgesic');
+  await picture(editor, 'compared', theme);
+  await closeHover(page);
+  await sidebar.locator('vscode-checkbox', { hasText: 'Compare' }).click();
+  await sidebar.locator('vscode-checkbox', { hasText: 'chemistry' }).click();
+  await page.waitForTimeout(500);
+  await picture(editor, 'domainOff', theme);
+  await sidebar.locator('vscode-checkbox', { hasText: 'chemistry' }).click();
   await openFile(page, 'languages.txt');
   await runCommand(page, 'Loupe: Analyze Document');
   await hoverOver(page, '面包师');

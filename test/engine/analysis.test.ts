@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { AnalysisPart } from '../../src/contracts/engine.ts';
 import { Analysis, type AnalysisOptions } from '../../src/engine/analysis.ts';
+import { BoostedSae } from '../../src/engine/boostedSae.ts';
 import { ModelRunner } from '../../src/engine/modelRunner.ts';
 import { SaeRunner } from '../../src/engine/saeRunner.ts';
 import { windowsOf } from '../../src/engine/windows.ts';
@@ -91,7 +92,7 @@ function assertSame(found: Results, expected: Results, tolerance: number): void 
 
 describe('analysis with the embedded model', () => {
   it('says in blocks what one run over each window says', async () => {
-    const found = await analyze(new Analysis(model, sae, small), text);
+    const found = await analyze(new Analysis(model, new BoostedSae(sae), small), text);
     const { ids } = model.tokenizer.encode(text);
     assert.ok(ids.length > 200, `${ids.length} tokens make less than three windows`);
     const { hook, inputWidth } = sae.dictionary;
@@ -123,7 +124,7 @@ describe('analysis with the embedded model', () => {
   });
 
   it('gives the surprisal of a token as the logits before it have it', async () => {
-    const found = await analyze(new Analysis(model, sae), text);
+    const found = await analyze(new Analysis(model, new BoostedSae(sae)), text);
     const { ids } = model.tokenizer.encode(text);
     const { logits } = await model.run({ tokenIds: ids, hooks: [], head: 'logits' });
     const { vocabulary } = model.config;
@@ -141,7 +142,7 @@ describe('analysis with the embedded model', () => {
 
   it('says after edits what a first analysis of the edited text says', async () => {
     for (const options of [{}, small]) {
-      const analysis = new Analysis(model, sae, options);
+      const analysis = new Analysis(model, new BoostedSae(sae), options);
       await analyze(analysis, text);
       const middle = Math.floor(text.length / 2);
       const edits = [
@@ -151,7 +152,7 @@ describe('analysis with the embedded model', () => {
         `${text.slice(0, middle)}x${text.slice(middle)}`, // and back with a change
       ];
       for (const edited of edits) {
-        const fresh = await analyze(new Analysis(model, sae, options), edited);
+        const fresh = await analyze(new Analysis(model, new BoostedSae(sae), options), edited);
         assertSame(await analyze(analysis, edited), fresh, 1e-5);
       }
     }

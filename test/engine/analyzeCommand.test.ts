@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { AnalyzeResult, FailureResult } from '../../src/contracts/commandLine.ts';
+import { writeRandomResidual } from '../fixtures/randomSae.ts';
 import { fixture, modelRequest } from './model.ts';
 
 const program = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
@@ -94,6 +95,37 @@ describe('loupe analyze', () => {
       assert.deepEqual(four.tokens[i]?.features, features.slice(0, 4));
       assert.deepEqual(two.tokens[i]?.features, features.slice(0, 2));
     });
+  });
+
+  it('adds the features of residual SAEs, counted within each, and leaves the base as it is', async () => {
+    const path = await file('boosted.txt', 'The lens is round, and it gathers light.');
+    const hook = 'blocks.4.hook_resid_post';
+    const folders = [join(folder, 'optics'), join(folder, 'more', 'optics')];
+    await writeRandomResidual(folders[0] ?? '', { hook, threshold: 6 });
+    await writeRandomResidual(folders[1] ?? '', { hook, threshold: 6, seed: 9, width: 16 });
+    const boost = folders.flatMap(path => ['--boost', path]);
+    const plain = await analyze(path, '--k', '4');
+    const boosted = await analyze(path, '--k', '4', ...boost);
+    const sources = new Set<string>();
+    boosted.tokens.forEach(({ features }, i) => {
+      const ofBase = features.filter(({ source }) => source === 'base');
+      assert.deepEqual(ofBase, plain.tokens[i]?.features);
+      const activations = features.map(({ activation }) => activation);
+      assert.deepEqual(
+        activations,
+        [...activations].sort((a, b) => b - a),
+      );
+      for (const { id, source } of features) {
+        sources.add(source);
+        assert.ok(id < (source === 'optics (2)' ? 16 : 64), `${id} of ${source}`);
+      }
+    });
+    assert.deepEqual([...sources].sort(), ['base', 'optics', 'optics (2)']);
+    const table = await loupe(['analyze', path, ...sae, ...boost]);
+    assert.match(table.out, /lens +optics \d+: \d+\.\d\d, /);
+    const unfit = ['--boost', fixture('saelens/topk')];
+    const { code, message } = await failure(1, ['analyze', path, ...sae, ...unfit]);
+    assert.deepEqual([code, message.includes('topk')], ['mismatch', true]);
   });
 
   it('prints a table for people', async () => {

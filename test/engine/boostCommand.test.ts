@@ -47,7 +47,13 @@ const isThere = (path: string): Promise<boolean> =>
 
 /** What a training leaves for others. */
 async function bytesOf(folder: string): Promise<Buffer[]> {
-  const files = ['cfg.json', 'sae_weights.safetensors', 'features.safetensors', 'report.json'];
+  const files = [
+    'cfg.json',
+    'sae_weights.safetensors',
+    'features.safetensors',
+    'report.json',
+    'report.md',
+  ];
   return Promise.all(files.map(file => readFile(join(folder, file))));
 }
 
@@ -163,6 +169,7 @@ describe('loupe boost', () => {
     assert.deepEqual(await bytesOf(folder), first);
     assert.ok(told.some(({ phase }) => phase === 'training'));
     assert.ok(told.every(({ step }) => step === 0));
+    assert.ok(told.every(({ fraction }) => fraction >= 0 && fraction <= 1));
   });
 
   it('stopped and taken up again, gives the same bytes', async () => {

@@ -16,6 +16,7 @@ import {
 } from '../../src/contracts/engine.ts';
 import { createCaller } from '../../src/messages/calls.ts';
 import { connectChild } from '../../src/messages/childProcess.ts';
+import { writeRandomResidual, writeRandomSae } from '../fixtures/randomSae.ts';
 import { fixture, modelRequest } from './model.ts';
 
 const program = fileURLToPath(new URL('../../src/engine/main.ts', import.meta.url));
@@ -26,6 +27,12 @@ const request: AnalyzeRequest = {
   visible: { start: 0, end: 10 },
   predictions: 2,
 };
+
+interface Named {
+  readonly name: string;
+  readonly path: string;
+}
+type Four = [Named, Named, Named, Named];
 
 const children: ChildProcess[] = [];
 let folder = '';
@@ -86,7 +93,7 @@ describe('the engine process', () => {
   it('says what is missing before a model and an SAE are loaded', async () => {
     await assert.rejects(caller.call('analyze', request), failsWith('not-ready', /model/));
     await assert.rejects(caller.call('featureLabels', null), failsWith('not-ready'));
-    const sae = caller.call('loadSae', { path: fixture('evaluation') });
+    const sae = caller.call('loadSae', { path: fixture('evaluation'), domains: [] });
     await assert.rejects(sae, failsWith('not-ready', /model/));
   });
 
@@ -122,7 +129,7 @@ describe('the engine process', () => {
 
   it('refuses an SAE that does not fit the model, naming both', async () => {
     await assert.rejects(
-      caller.call('loadSae', { path: fixture('saelens/topk') }),
+      caller.call('loadSae', { path: fixture('saelens/topk'), domains: [] }),
       failsWith('mismatch', /SmolLM2-135M-Instruct/, /576/),
     );
     const other = join(folder, 'other');
@@ -130,21 +137,24 @@ describe('the engine process', () => {
     const cfg = await readFile(join(other, 'cfg.json'), 'utf8');
     await writeFile(join(other, 'cfg.json'), cfg.replace('blocks.4.', 'blocks.40.'));
     await assert.rejects(
-      caller.call('loadSae', { path: other }),
+      caller.call('loadSae', { path: other, domains: [] }),
       failsWith('mismatch', /SmolLM2-135M-Instruct/, /blocks\.40\.hook_resid_post/),
     );
-    const none = caller.call('loadSae', { path: join(folder, 'none') });
+    const none = caller.call('loadSae', { path: join(folder, 'none'), domains: [] });
     await assert.rejects(none, failsWith('not-found'));
   });
 
   it('refuses a broken SAE and keeps the one before', async () => {
-    const info = await caller.call('loadSae', { path: fixture('evaluation') });
+    const info = await caller.call('loadSae', { path: fixture('evaluation'), domains: [] });
     assert.deepEqual([info.features, info.maxK, info.hook], [64, 16, 'blocks.4.hook_resid_post']);
     const broken = join(folder, 'broken');
     await cp(fixture('evaluation'), broken, { recursive: true });
     const weights = join(broken, 'sae_weights.safetensors');
     await copyFile(join(broken, 'cfg.json'), weights);
-    await assert.rejects(caller.call('loadSae', { path: broken }), failsWith('bad-file'));
+    await assert.rejects(
+      caller.call('loadSae', { path: broken, domains: [] }),
+      failsWith('bad-file'),
+    );
     assert.equal((await caller.call('featureLabels', null)).labels.length, 64);
   });
 
@@ -194,7 +204,7 @@ describe('the engine process', () => {
     let load: Promise<unknown> | undefined;
     const running = caller.call('analyze', long, {
       onProgress: () => {
-        load ??= caller.call('loadSae', { path: fixture('evaluation') });
+        load ??= caller.call('loadSae', { path: fixture('evaluation'), domains: [] });
       },
     });
     await assert.rejects(running, failsWith('cancelled', /another SAE/));
@@ -206,6 +216,67 @@ describe('the engine process', () => {
     for (const feature of [64, -1, 0.5]) {
       await assert.rejects(caller.call('featureCard', { feature }), failsWith('not-found'));
     }
+  });
+
+  it('loads the domains that fit beside the SAE, and names those that do not', async () => {
+    const hook = 'blocks.4.hook_resid_post';
+    const domain = (name: string) => ({ name, path: join(folder, name) });
+    const [a, wrong, b, none] = ['a', 'wrong', 'b', 'none'].map(domain) as Four;
+    await writeRandomResidual(a.path, { hook, threshold: 6 });
+    await writeRandomResidual(wrong.path, { hook: 'blocks.5.hook_resid_post' });
+    await writeRandomResidual(b.path, { hook, threshold: 6, width: 48, seed: 9 });
+    const path = fixture('evaluation');
+    const alone = await caller.call('loadSae', { path, domains: [] });
+    const sae = await caller.call('loadSae', { path, domains: [a, wrong, b, none] });
+    assert.equal(sae.hash, alone.hash);
+    assert.deepEqual(
+      sae.domains.map(({ name, first, features }) => [name, first, features]),
+      [
+        ['a', 64, 64],
+        ['b', 128, 48],
+      ],
+    );
+    assert.equal(new Set([sae.hash, ...sae.domains.map(({ hash }) => hash)]).size, 3);
+    assert.deepEqual(
+      sae.refused.map(({ name }) => name),
+      ['wrong', 'none'],
+    );
+    assert.match(sae.refused[0]?.message ?? '', /domain wrong.*blocks\.5.*blocks\.4/);
+    assert.equal((await caller.call('featureLabels', null)).labels.length, 64 + 64 + 48);
+    const parts: AnalysisPart[] = [];
+    await caller.call(
+      'analyze',
+      { ...request, documentId: 'd' },
+      { onProgress: p => parts.push(p) },
+    );
+    for (const { tokenIds, domains, gram } of parts) {
+      const t = tokenIds.length;
+      assert.deepEqual([domains.length, gram.length], [2, t * 4]);
+      domains.forEach(({ k, features, activations, products }, i) => {
+        assert.ok(k > 0);
+        assert.deepEqual(
+          [features.length, activations.length, products.length],
+          [t * k, t * k, t * 16],
+        );
+        const { first = NaN, features: own = NaN } = sae.domains[i] ?? {};
+        assert.ok(
+          features.every((f, j) => activations[j] === 0 || (f >= first && f < first + own)),
+        );
+      });
+    }
+    const card = (feature: number) => caller.call('featureCard', { feature });
+    await assert.rejects(card(64 + 3), failsWith('not-found', /feature 3 of the domain a\./));
+    await assert.rejects(card(64 + 64 + 48), failsWith('not-found', /0 to 175/));
+  });
+
+  it('tells an SAE from the one that was at its path before', async () => {
+    const path = join(folder, 'rewritten');
+    await writeRandomSae(path);
+    const before = await caller.call('loadSae', { path, domains: [] });
+    await writeRandomSae(path, 128);
+    const after = await caller.call('loadSae', { path, domains: [] });
+    assert.notEqual(after.hash, before.hash);
+    await caller.call('loadSae', { path: fixture('evaluation'), domains: [] });
   });
 
   it('refuses a text that is too long, and input of the wrong kind', async () => {

@@ -112,7 +112,8 @@ describe(`the VSIX of ${target}, unzipped away from the repository`, () => {
       cacheFolder,
       threads: 2,
     });
-    const sae = await engine.call('loadSae', { path: await saeFolder(extension, folder) });
+    const path = await saeFolder(extension, folder);
+    const sae = await engine.call('loadSae', { path, domains: [] });
     const parts: AnalysisPart[] = [];
     const summary = await engine.call(
       'analyze',

@@ -29,7 +29,7 @@ async function analyze(
   analysis: Analysis,
   text: string,
   received = new Received(),
-  over: { signal?: AbortSignal; visible?: number; held?: number; documentId?: string } = {},
+  over: { signal?: AbortSignal; visible?: number; documentId?: string } = {},
 ): Promise<{ summary: AnalysisSummary; received: Received }> {
   const start = over.visible ?? 0;
   const summary = await analysis.analyze(
@@ -38,7 +38,6 @@ async function analyze(
       text,
       visible: { start, end: start + 10 },
       predictions: 2,
-      held: over.held ?? 0,
     },
     { signal: over.signal ?? new AbortController().signal, report: received.take },
   );
@@ -128,7 +127,7 @@ describe('analysis of a document', () => {
     assert.equal(summary.computed, 26);
   });
 
-  it('runs nothing again for the same text, and sends it all unless it is held', async () => {
+  it('runs nothing again for the same text, and sends it all', async () => {
     const { model, analysis } = setUp();
     const text = textOf(200);
     await analyze(analysis, text);
@@ -136,8 +135,6 @@ describe('analysis of a document', () => {
     const again = await analyze(analysis, text);
     checkAll(again.received, text);
     assert.deepEqual([model.runs.length, again.summary.reused], [0, 200]);
-    const held = await analyze(analysis, text, undefined, { held: 100 });
-    assert.deepEqual(held.received.order, [96, 128, 160, 192]);
   });
 
   it('does not take over what was asked with another number of predictions', async () => {

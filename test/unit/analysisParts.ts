@@ -10,9 +10,19 @@ export interface KnownToken {
   /** By descending activation. */
   readonly features: readonly { readonly feature: number; readonly activation: number }[];
   readonly x: Float64Array; // (D)
+  /** x - xhat_k by k. */
+  readonly left: readonly (readonly number[])[];
   /** |x - xhat_k|^2 by k. */
   readonly errors: readonly number[];
+  /** What each domain adds, and its features, by descending activation. */
+  readonly domains: readonly {
+    readonly ehat: readonly number[]; // (D)
+    readonly features: KnownToken['features'];
+  }[];
 }
+
+/** Features of each of two domains of the known tokens; their numbers follow those of the base. */
+export const domainFeatures = 5;
 
 /** Random tokens of one to four characters; some share the range of the token before, some are left out. */
 export function randomTokens(
@@ -29,6 +39,7 @@ export function randomTokens(
     const start = sharesCharacter ? before.start : offset;
     const end = sharesCharacter ? before.end : start + 1 + random.below(4);
     offset = end;
+    const left = Array.from({ length: k }, (_, rank) => vector(random, 1 / (rank + 1)));
     tokens.push({
       start,
       end,
@@ -36,10 +47,28 @@ export function randomTokens(
       excluded: random.uniform() < 0.1,
       features: randomFeatures(random, k, features),
       x: Float64Array.from({ length: 3 }, () => Math.fround(random.normal() + 1)),
-      errors: Array.from({ length: k }, (_, rank) => Math.fround(random.uniform() / (rank + 1))),
+      left,
+      errors: left.map(vector => Math.fround(dot(vector, vector))),
+      domains: [0, 1].map(domain => ({
+        ehat: vector(random, 0.5),
+        features: randomFeatures(random, 3, domainFeatures)
+          .filter(({ activation }) => activation > 0)
+          .map(({ feature, activation }) => ({
+            feature: features + domain * domainFeatures + feature,
+            activation,
+          })),
+      })),
     });
   }
   return tokens;
+}
+
+function vector(random: Random, scale: number): number[] {
+  return Array.from({ length: 3 }, () => scale * random.normal());
+}
+
+export function dot(a: readonly number[], b: readonly number[]): number {
+  return a.reduce((sum, value, i) => sum + value * (b[i] ?? NaN), 0);
 }
 
 function randomFeatures(random: Random, k: number, features: number): KnownToken['features'] {
@@ -81,5 +110,28 @@ export function packPart(
     ),
     sum,
     excluded: Uint8Array.from(tokens, token => (token.excluded ? 1 : 0)),
+    domains: [0, 1].map(domain => packDomain(tokens, domain)),
+    gram: Float32Array.from(
+      tokens.flatMap(({ domains }) => domains.flatMap(a => domains.map(b => dot(a.ehat, b.ehat)))),
+    ),
+  };
+}
+
+function packDomain(
+  tokens: readonly KnownToken[],
+  domain: number,
+): AnalysisPart['domains'][number] {
+  const lists = tokens.map(token => token.domains[domain]?.features ?? []);
+  const k = Math.max(0, ...lists.map(list => list.length));
+  const padded = lists.flatMap(list =>
+    Array.from({ length: k }, (_, i) => list[i] ?? { feature: 0, activation: 0 }),
+  );
+  return {
+    k,
+    features: Uint32Array.from(padded, ({ feature }) => feature),
+    activations: Float32Array.from(padded, ({ activation }) => activation),
+    products: Float32Array.from(
+      tokens.flatMap(({ left, domains }) => left.map(e => dot(e, domains[domain]?.ehat ?? []))),
+    ),
   };
 }

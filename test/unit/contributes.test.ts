@@ -41,7 +41,9 @@ function found(path: string, pattern: RegExp): string[] {
 
 describe('package.json and the editor', () => {
   it('declare the same commands', () => {
-    const registered = found('src/editor/commands.ts', /^ {2}'(loupe\.\w+)':/gm);
+    const registered = ['src/editor/commands.ts', 'src/editor/trainingCommands.ts']
+      .flatMap(file => found(file, /^ {2}'(loupe\.\w+)':/gm))
+      .sort();
     assert.ok(registered.length > 10);
     assert.deepEqual(registered, [...commands].sort());
     assert.ok(contributes.commands.every(({ category }) => category === 'Loupe'));
@@ -74,7 +76,7 @@ describe('package.json and the editor', () => {
 
   it('restrict what an untrusted workspace could have loaded', () => {
     const restricted = manifest.capabilities.untrustedWorkspaces.restrictedConfigurations;
-    for (const name of settings.filter(setting => setting.endsWith('.path'))) {
+    for (const name of settings.filter(setting => /\.(path|domains)$/.test(setting))) {
       assert.ok(restricted.includes(name), name);
     }
     for (const name of restricted) assert.ok(settings.includes(name), name);
@@ -85,8 +87,11 @@ describe('package.json and the editor', () => {
     for (let step = 1; step <= 10; step++) {
       assert.ok(ids.has(`loupe.activation${step}`) && ids.has(`loupe.underline${step}`));
     }
+    for (const name of ['shrunk', 'shrunkUnderline', 'grown', 'grownUnderline']) {
+      for (let step = 1; step <= 5; step++) assert.ok(ids.has(`loupe.${name}${step}`));
+    }
     assert.ok(ids.has('loupe.overviewRuler'));
-    assert.equal(ids.size, 21);
+    assert.equal(ids.size, 41);
     for (const { defaults } of contributes.colors) {
       assert.deepEqual(Object.keys(defaults).sort(), [
         'dark',
@@ -101,7 +106,7 @@ describe('package.json and the editor', () => {
     const pages = contributes.walkthroughs.flatMap(({ steps }) =>
       steps.map(step => step.media.markdown),
     );
-    assert.equal(pages.length, 3);
+    assert.equal(pages.length, 4);
     for (const path of [manifest.icon, ...pages]) {
       assert.ok(existsSync(new URL(`../../${path}`, import.meta.url)), path);
     }

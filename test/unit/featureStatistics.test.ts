@@ -13,12 +13,19 @@ const labels = {
   convention: '',
 };
 
+const sources = [
+  { name: 'base', hash: 'a', first: 0, features: 3 },
+  { name: 'Chemistry', hash: 'b', first: 3, features: 2 },
+];
+const base = [{ name: 'base', hash: 'a', first: 0, features: 5 }];
+const options = { denseAbove: 0.1, sources: base };
+
 function select(
   query: Partial<FeatureQuery>,
   limit = 10,
 ): { features: number[]; matching: number } {
   const whole: FeatureQuery = { search: '', sort: 'strongest', hideDense: false, ...query };
-  const { rows, matching } = selectFeatures(statistics, labels, whole, { denseAbove: 0.1, limit });
+  const { rows, matching } = selectFeatures(statistics, labels, whole, { ...options, limit });
   return { features: rows.map(row => row.feature), matching };
 }
 
@@ -47,10 +54,28 @@ describe('selectFeatures', () => {
 
   it('works without labels', () => {
     const query: FeatureQuery = { search: '3', sort: 'rarest', hideDense: true };
-    const { rows } = selectFeatures(statistics, undefined, query, { denseAbove: 0.1, limit: 9 });
+    const { rows } = selectFeatures(statistics, undefined, query, { ...options, limit: 9 });
     assert.deepEqual(
       rows.map(row => [row.feature, row.label, row.density]),
       [[3, '', NaN]],
     );
+  });
+
+  it('numbers the features of a domain within it, and finds them by its name', () => {
+    const find = (search: string): unknown[] =>
+      selectFeatures(
+        statistics,
+        labels,
+        { search, sort: 'strongest', hideDense: false },
+        { denseAbove: 0.1, limit: 9, sources },
+      ).rows.map(({ feature, number, domain }) => [feature, number, domain]);
+    assert.deepEqual(find('chemistry'), [
+      [3, 0, 'Chemistry'],
+      [4, 1, 'Chemistry'],
+    ]);
+    assert.deepEqual(find('#0'), [
+      [3, 0, 'Chemistry'],
+      [0, 0, null],
+    ]);
   });
 });

@@ -12,6 +12,7 @@ const reading: TokenReading = {
     { feature: 7, activation: 12.345 },
     { feature: 2, activation: 1 },
   ],
+  error: { base: 12.31, boosted: 9.112 },
   predictions: [
     { text: ' the', probability: 0.5 },
     { text: '\n', probability: 0.001 },
@@ -25,11 +26,18 @@ const options: HoverOptions = {
     convention: '',
   },
   pinned: undefined,
-  source: 'base',
-  k: 32,
+  saes: { hash: 'a', features: 10, domains: [] },
+  kept: { k: 32, on: [] },
+  document: 'file:///a%20b/law%20(1).md',
   features: 8,
   predictions: 2,
 };
+
+/** Feature 7 is then the domain's number 5. */
+function withDomain(name: string): Pick<HoverOptions, 'saes' | 'kept'> {
+  const domain = { name, hash: 'b', first: 2, features: 8 };
+  return { saes: { hash: 'a', features: 2, domains: [domain] }, kept: { k: 32, on: [0] } };
+}
 
 const hostile = [
   '[click](command:workbench.action.terminal.new)',
@@ -43,7 +51,7 @@ const hostile = [
 /** The text without the links that Loupe itself writes. */
 function withoutOwnLinks(markdown: string): string {
   return markdown.replace(
-    /\[(?:&#35;\d+|pin|unpin|next)\]\(command:loupe\.\w+(?:\?[\w%]+)? "[^"]+"\)/g,
+    /\[(?:&#35;\d+|pin|unpin|next)\]\(command:loupe\.\w+(?:\?[\w%.~!*-]+)? "[^"]+"\)/g,
     '',
   );
 }
@@ -116,7 +124,7 @@ describe('hoverText', () => {
         ],
         {
           ...options,
-          source: text,
+          ...withDomain(text),
           labels: { density: new Float32Array(8), convention: '', labels: labels.labels },
         },
       );
@@ -128,6 +136,27 @@ describe('hoverText', () => {
         markdown,
       );
     }
+  });
+
+  it('marks features of a domain, numbers them within it, and says what it changes', () => {
+    const other = { ...reading, features: [{ feature: 1, activation: 3 }, ...reading.features] };
+    const chemistry = { ...options, ...withDomain('organic chemistry') };
+    const text = hoverText([{ reading: other, text: 'law' }], chemistry);
+    const rows = text.split('\n').filter(line => line.startsWith('| ['));
+    assert.deepEqual(
+      rows.map(row => row.split(' | ')[4]),
+      ['base', '**&#43; organic chemistry**', '**&#43; organic chemistry**'],
+    );
+    assert.match(rows[1] ?? '', /^\| \[&#35;5\]\(command:loupe\.showFeature\?%5B7%5D /);
+    assert.match(text, /error \|e\| 12\.3 → 9\.11 \(−26 %\) with organic chemistry/);
+    assert.doesNotMatch(hoverText([{ reading, text: 'law' }], options), /error/);
+  });
+
+  it('sends the next token to be found in the document that was hovered over', () => {
+    const text = hoverText([{ reading, text: 'law' }], options);
+    const argument = /command:loupe\.revealNext\?(\S+) "/.exec(text)?.[1] ?? '';
+    assert.deepEqual(JSON.parse(decodeURIComponent(argument)), [7, options.document]);
+    assert.doesNotMatch(argument, /[()]/);
   });
 
   it('links to no command but those that the hover is trusted with', () => {

@@ -9,24 +9,29 @@ import type {
   SidebarHost,
   SidebarView,
 } from '../../src/contracts/panels.ts';
+import type { TrainingHost, TrainingView } from '../../src/contracts/trainingPanel.ts';
 import type { Handlers } from '../../src/messages/calls.ts';
+import { boostReport } from '../fixtures/boostReport.ts';
 import { axeSource, bundle, launch, screenshotFolder, type Bundle } from './browser.ts';
 import { eventually } from './fakeHosts.ts';
 import { openPanel, type PanelPage } from './panelPage.ts';
 import { featureStates, sidebarStates } from './states.ts';
+import { trainingStates } from './trainingStates.ts';
 import { themeNames, variablesOf, type ThemeName } from './themes.ts';
 
 let browser: Browser;
 let sidebar: Bundle;
 let feature: Bundle;
+let training: Bundle;
 let axe: string;
 
 before(async () => {
   mkdirSync(screenshotFolder, { recursive: true });
-  [browser, sidebar, feature, axe] = await Promise.all([
+  [browser, sidebar, feature, training, axe] = await Promise.all([
     launch(),
     bundle('sidebar'),
     bundle('feature'),
+    bundle('training'),
     axeSource(),
   ]);
 });
@@ -133,9 +138,40 @@ describe('the feature panel in every theme and state', () => {
   });
 });
 
+describe('the training panel in every theme and state', () => {
+  const open = async (name: string, width: number): Promise<PanelPage<TrainingView>> => {
+    const handlers = {
+      ready: () => trainingStates[name],
+      report: () => boostReport(),
+    } as unknown as Handlers<TrainingHost>;
+    const options = { width, height: 900 };
+    const panel = await openPanel<TrainingHost, TrainingView>(browser, training, handlers, options);
+    await panel.page.locator('main[data-state]:not([data-state="loading"])').waitFor();
+    if (name === 'report') await panel.page.locator('.improved').waitFor();
+    return panel;
+  };
+
+  for (const name of Object.keys(trainingStates)) {
+    it(`draws ${name}`, async () => {
+      const panel = await open(name, 900);
+      await checkThemes(panel, `training-${name}`);
+      await panel.close();
+    });
+  }
+
+  for (const name of ['plan', 'running', 'report']) {
+    it(`fits 360 px: ${name}`, async () => {
+      const panel = await open(name, 360);
+      await checkFit(panel.page);
+      await checkThemes(panel, `training-${name}-360px`);
+      await panel.close();
+    });
+  }
+});
+
 /** In every theme: no policy violation, no serious accessibility fault, and a screenshot for people. */
 async function checkThemes(
-  panel: PanelPage<SidebarView> | PanelPage<FeatureView>,
+  panel: PanelPage<SidebarView> | PanelPage<FeatureView> | PanelPage<TrainingView>,
   name: string,
 ): Promise<void> {
   await panel.page.evaluate(axe);

@@ -40,6 +40,8 @@ export function fakeSidebarHost(state: SidebarState): FakeHost<SidebarHost, Side
       pin: note('pin'),
       openFeature: note('openFeature'),
       revealNext: note('revealNext'),
+      setDomain: note('setDomain'),
+      setCompare: note('setCompare'),
       run: note('run'),
     },
   };

@@ -5,7 +5,7 @@ import type { FeatureHost, FeatureState, FeatureView } from '../../src/contracts
 import { bundle, launch, type Bundle } from './browser.ts';
 import { eventually, fakeFeatureHost, type FakeHost } from './fakeHosts.ts';
 import { openPanel, type PanelPage } from './panelPage.ts';
-import { deadFeature, featureState, hostile } from './states.ts';
+import { deadFeature, domainFeature, featureState, hostile } from './states.ts';
 
 let browser: Browser;
 let feature: Bundle;
@@ -53,6 +53,21 @@ describe('the feature panel', () => {
         [4_022, 4_020, 4_022, 4_020].map(to => ({ feature: to })),
       ),
     );
+  });
+
+  it('counts a feature of a domain within its residual SAE, and stays in it', async () => {
+    await show(domainFeature());
+    const number = page.getByRole('spinbutton', { name: 'Feature number' });
+    assert.equal(await number.inputValue(), '7');
+    assert.match(
+      (await page.locator('header').textContent()) ?? '',
+      /of 1,024 of chemistry.*Feature 7 of the domain chemistry/,
+    );
+    for (const typed of ['1024', '1023']) {
+      await number.fill(typed);
+      await number.press('Enter');
+    }
+    await eventually(() => assert.deepEqual(host.inputs('go'), [{ feature: 8_192 + 1_023 }]));
   });
 
   it('leaves the arrow keys to the fields and the plot', async () => {

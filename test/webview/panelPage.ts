@@ -76,6 +76,14 @@ export async function openPanel<H extends Contract<H>, V extends Contract<V>>(
   };
 }
 
+/** What VS Code sends is JSON with typed arrays put back in: a number that JSON has not arrives as null. */
+function asJson(value: unknown): unknown {
+  if (typeof value === 'number') return Number.isFinite(value) ? value : null;
+  if (Array.isArray(value)) return value.map(asJson);
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, asJson(part)]));
+}
+
 /** The page's messages, through the browser's own serialisation in both directions. */
 async function pagePort(page: Page, closed: Emitter<undefined>): Promise<Port> {
   const incoming = new Emitter<unknown>();
@@ -86,7 +94,7 @@ async function pagePort(page: Page, closed: Emitter<undefined>): Promise<Port> {
     post: message =>
       page.evaluate(data => {
         window.dispatchEvent(new MessageEvent('message', { data }));
-      }, message),
+      }, asJson(message)),
     onMessage: listener => incoming.event(listener),
     onClose: listener => closed.event(listener),
   };

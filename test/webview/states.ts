@@ -32,6 +32,8 @@ const labels = [
 export function featureRows(count: number): FeatureRow[] {
   return Array.from({ length: count }, (_, i) => ({
     feature: (i * 2_017 + 11) % 8_192,
+    number: (i * 2_017 + 11) % 8_192,
+    domain: null,
     label: labels[i % labels.length] ?? '',
     tokens: Math.max(1, Math.round(400 / (i + 1))),
     maxActivation: 142 / (1 + i / 6),
@@ -56,6 +58,11 @@ export function documentState(change: Partial<DocumentState> = {}): DocumentStat
     tokens: 1_204,
     excluded: 4,
     l0: k * 0.98,
+    domainL0: 0,
+    capped: 0,
+    boostedEvByK: null,
+    domains: [],
+    compared: null,
     ev: evByK[k - 1] ?? NaN,
     evByK,
     crossEntropy: 3.214,
@@ -70,6 +77,51 @@ export function documentState(change: Partial<DocumentState> = {}): DocumentStat
 
 export function analyzed(change: Partial<DocumentState> = {}): SidebarState {
   return { kind: 'analyzed', document: documentState(change) };
+}
+
+/** EV with the domains that are on: what they add is worth most where the base has few features. */
+export const boostedEvByK = evByK.map((ev, i) => ev + 0.08 / (1 + i / 16));
+
+/** Domains of every kind: on, off, and one that cannot be used. */
+export const domains: DocumentState['domains'] = [
+  { name: 'chemistry', path: '/d/chemistry', on: true, l0: 4.82, gain: 0.0213, problem: null },
+  { name: hostile.markup, path: '/d/markup', on: true, l0: 0.31, gain: -0.0012, problem: null },
+  {
+    name: 'proceedings of the parliament, with all its committees',
+    path: '/d/parliament',
+    on: false,
+    l0: 5.1,
+    gain: NaN,
+    problem: null,
+  },
+  {
+    name: 'law',
+    path: '/d/law',
+    on: false,
+    l0: 0,
+    gain: NaN,
+    problem:
+      'The domain law cannot be used: The SAE law is no residual SAE for small: it was trained on the error of other with other weights.',
+  },
+];
+
+/** Rows of the base with those of a domain among them. */
+export function boostedRows(count: number): FeatureRow[] {
+  return featureRows(count).map((row, i) =>
+    i % 4 === 1
+      ? {
+          ...row,
+          feature: 8_192 + i,
+          number: i,
+          domain: domains[i % 8 === 1 ? 0 : 1]?.name ?? null,
+        }
+      : row,
+  );
+}
+
+/** A document with two domains on. */
+export function boosted(change: Partial<DocumentState> = {}): SidebarState {
+  return analyzed({ domains, boostedEvByK, domainL0: 5.13, rows: boostedRows(60), ...change });
 }
 
 /** Every state that the side bar can be in, by name. */
@@ -91,6 +143,10 @@ export const sidebarStates: Readonly<Record<string, SidebarState>> = {
     rows: [],
     matching: 0,
   }),
+  domains: boosted(),
+  comparing: boosted({ compared: { shrunk: 0.34, grown: 12.2 } }),
+  domainsOff: analyzed({ domains: domains.map(domain => ({ ...domain, on: false })) }),
+  capped: analyzed({ k: maxK, capped: 12 }),
   noDocument: { kind: 'empty', reason: 'noDocument' },
   notAnalyzed: { kind: 'empty', reason: 'notAnalyzed' },
   busy: { kind: 'busy', step: 'Loading SmolLM2-135M-Instruct', fraction: 0.42 },
@@ -132,9 +188,11 @@ export function featureState(change: { feature?: number; pinned?: boolean } = {}
   const { feature = 4_021, pinned = false } = change;
   return {
     kind: 'feature',
+    first: 0,
     features: 8_192,
     pinned,
     sae: 'smollm2-135m-blocks.15.hook_resid_post-8192',
+    isDomain: false,
     card: {
       feature,
       label: 'water · river · ocean',
@@ -190,9 +248,11 @@ export function featureState(change: { feature?: number; pinned?: boolean } = {}
 /** A feature that never fired on the reference corpus. */
 export const deadFeature: FeatureState = {
   kind: 'feature',
+  first: 0,
   features: 8_192,
   pinned: false,
   sae: 'smollm2-135m-blocks.15.hook_resid_post-8192',
+  isDomain: false,
   card: {
     feature: 0,
     label: '',
@@ -208,9 +268,17 @@ export const deadFeature: FeatureState = {
   here: [],
 };
 
+/** Feature 7 of a residual SAE of 1,024 features. */
+export function domainFeature(): FeatureState {
+  const state = featureState({ feature: 8_192 + 7 });
+  if (state.kind !== 'feature') return state;
+  return { ...state, first: 8_192, features: 1_024, sae: 'chemistry', isDomain: true };
+}
+
 /** Every state that the feature panel can be in, by name. */
 export const featureStates: Readonly<Record<string, FeatureState>> = {
   feature: featureState(),
+  domainFeature: domainFeature(),
   pinned: featureState({ pinned: true }),
   dead: deadFeature,
   busy: { kind: 'busy' },

@@ -1,4 +1,4 @@
-import { formatActivation, formatCount, formatPercent } from '../../src/common/numbers.ts';
+import { formatActivation, formatCount, formatPercent, isKnown } from '../../src/common/numbers.ts';
 import type { FeatureState } from '../../src/contracts/panels.ts';
 import { button } from '../shared/controls.ts';
 import { element, setText } from '../shared/dom.ts';
@@ -23,12 +23,13 @@ export interface HeaderActions {
 
 export function createHeader(actions: HeaderActions): Header {
   let shown: ShownFeature | undefined;
-  const goTo = (feature: number): void => {
-    if (!shown || !Number.isInteger(feature) || feature === shown.card.feature) return;
-    if (feature >= 0 && feature < shown.features) actions.go(feature);
+  /** To a number within the SAE of the feature that is shown. */
+  const goTo = (number: number): void => {
+    if (!shown || !Number.isInteger(number) || number === numberOf(shown)) return;
+    if (number >= 0 && number < shown.features) actions.go(shown.first + number);
   };
   const step = (by: number): void => {
-    if (shown) goTo(shown.card.feature + by);
+    if (shown) goTo(numberOf(shown) + by);
   };
   const previous = iconButton('previous', 'Previous feature (left arrow)', () => step(-1));
   const next = iconButton('next', 'Next feature (right arrow)', () => step(1));
@@ -39,7 +40,7 @@ export function createHeader(actions: HeaderActions): Header {
   });
   number.addEventListener('change', () => {
     goTo(number.valueAsNumber);
-    if (shown) number.value = shown.card.feature.toString();
+    if (shown) number.value = numberOf(shown).toString();
   });
   const count = element('span', { class: 'dim' });
   const pin = button(
@@ -61,14 +62,16 @@ export function createHeader(actions: HeaderActions): Header {
     ),
     step,
     update: state => {
-      const moved = state.card.feature !== shown?.card.feature;
+      const moved = !shown || numberOf(state) !== numberOf(shown) || state.sae !== shown.sae;
       shown = state;
       const { card, features, pinned } = state;
-      if (moved) number.value = card.feature.toString();
+      const now = numberOf(state);
+      if (moved) number.value = now.toString();
       number.max = (features - 1).toString();
-      previous.disabled = card.feature <= 0;
-      next.disabled = card.feature >= features - 1;
-      setText(count, `of ${formatCount(features)}`);
+      previous.disabled = now <= 0;
+      next.disabled = now >= features - 1;
+      const of = state.isDomain ? ` of ${state.sae}` : '';
+      setText(count, `of ${formatCount(features)}${of}`);
       setText(pin, pinned ? 'Unpin' : 'Pin');
       pin.title = pinned
         ? 'The open document is tinted by this feature'
@@ -80,9 +83,16 @@ export function createHeader(actions: HeaderActions): Header {
   };
 }
 
-function factsOf({ card, sae }: ShownFeature): string {
-  const density = Number.isNaN(card.density)
+/** Within its SAE. */
+function numberOf({ card, first }: ShownFeature): number {
+  return card.feature - first;
+}
+
+function factsOf(shown: ShownFeature): string {
+  const { card, sae, isDomain } = shown;
+  const density = !isKnown(card.density)
     ? 'density unknown'
     : `fires on ${formatPercent(card.density)} of tokens`;
-  return `Feature ${card.feature} of ${sae} · ${density} · at most ${formatActivation(card.maxActivation)}`;
+  const source = isDomain ? `the domain ${sae}` : sae;
+  return `Feature ${numberOf(shown)} of ${source} · ${density} · at most ${formatActivation(card.maxActivation)}`;
 }

@@ -52,7 +52,8 @@ function show(state: FeatureState): void {
       feature = state.card.feature;
       keepState({ feature });
       if (before === undefined) window.scrollTo(0, readKeptState()['scroll'] ?? 0);
-      else if (before !== feature) announce(`Feature ${feature}, ${state.card.label}`);
+      else if (before !== feature)
+        announce(`Feature ${feature - state.first} of ${state.sae}, ${state.card.label}`);
       break;
     }
     default:

@@ -1,9 +1,9 @@
 import { formatActivation, formatCount } from '../../src/common/numbers.ts';
 import type { FeatureCard, FeatureExample } from '../../src/contracts/engine.ts';
 import type { FeatureHere } from '../../src/contracts/panels.ts';
+import { tokenInContext } from '../shared/context.ts';
 import { element } from '../shared/dom.ts';
 import { heatToken, tokenHeat } from '../shared/tokenHeat.ts';
-import { tokenText } from '../shared/tokenText.ts';
 
 /** The reference corpus' passages on which the feature fires, on one colour scale. */
 export function exampleList({ examples, maxActivation }: FeatureCard): HTMLElement {
@@ -40,9 +40,6 @@ function exampleItem({ tokens, activations, source }: FeatureExample, max: numbe
   );
 }
 
-/** Characters of context shown on either side of a token of the open document. */
-const context = 80;
-
 /** The open document's tokens on which the feature fires, strongest first. */
 export function hereList(
   here: readonly FeatureHere[],
@@ -61,13 +58,7 @@ export function hereList(
         {},
         element('span', { class: 'amount' }, formatActivation(activation)),
         lineLink(line, () => reveal(start)),
-        element(
-          'p',
-          { class: 'passage', attributes: { dir: 'auto' } },
-          ...tokenText(endOf(before)),
-          heatToken(token, activation, Math.max(max, activation)),
-          ...tokenText(startOf(after)),
-        ),
+        tokenInContext(before, heatToken(token, activation, Math.max(max, activation)), after),
       ),
     ),
   );
@@ -81,14 +72,4 @@ function lineLink(line: number, reveal: () => void): HTMLElement {
   );
   link.addEventListener('click', reveal);
   return link;
-}
-
-function endOf(text: string): string {
-  const characters = Array.from(text);
-  return characters.length > context ? `…${characters.slice(-context).join('')}` : text;
-}
-
-function startOf(text: string): string {
-  const characters = Array.from(text);
-  return characters.length > context ? `${characters.slice(0, context).join('')}…` : text;
 }

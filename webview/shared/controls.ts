@@ -6,7 +6,7 @@ import {
   vsCodeOption,
   vsCodeTextField,
 } from '@vscode/webview-ui-toolkit';
-import { element } from './dom.ts';
+import { element, setText } from './dom.ts';
 
 // The toolkit is archived: this file alone knows it, so that a successor has one file to take over.
 // It inserts <style> elements. Under a strict CSP they need the page's nonce, which it reads from
@@ -87,6 +87,12 @@ export function checkbox(label: string, onChange: (checked: boolean) => void): C
       quiet = false;
     },
   };
+}
+
+/** Gives a checkbox another label: the toolkit took its spoken name from the first one. */
+export function relabel({ element: box }: Control<boolean>, label: string): void {
+  setText(box, label);
+  box.setAttribute('aria-label', label);
 }
 
 export function dropdown<T extends string>(

@@ -7,6 +7,9 @@ const outlines = {
   pin: 'M5.5 2.5h5M6.5 2.5v4.2L4.5 9v1h7V9l-2-2.3V2.5M8 10v4',
   previous: 'M10 3L5 8l5 5',
   next: 'M6 3l5 5-5 5',
+  add: 'M8 3v10M3 8h10',
+  remove: 'M3 8h10',
+  train: 'M6 2.5h4M7 2.5v4L3.5 12.5a.7.7 0 0 0 .6 1h7.8a.7.7 0 0 0 .6-1L9 6.5v-4M5 10.5h6',
 } as const;
 
 export type IconName = keyof typeof outlines;

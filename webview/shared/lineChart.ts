@@ -1,11 +1,17 @@
 import { element, setText, setVariable, svgElement } from './dom.ts';
 import { attachCursor } from './plotCursor.ts';
 
-/** A curve over k = 1..n with an area beneath it, a marker at the present k and values under the cursor. */
+/** A curve over k = 1..n with an area beneath it, a second one to compare with, and values under the cursor. */
 export interface LineChart {
   readonly element: HTMLElement;
-  /** `values[i]` is the value at k = i + 1; gaps where NaN. */
-  update(values: ArrayLike<number>, k: number): void;
+  /** `values[i]` is the value at k = i + 1; gaps where NaN. `other` is drawn dashed, under its own name. */
+  update(values: ArrayLike<number>, k: number, other?: Series | null): void;
+}
+
+/** A curve that another is compared with. */
+export interface Series {
+  readonly name: string;
+  readonly values: ArrayLike<number>;
 }
 
 interface Scale {
@@ -16,10 +22,12 @@ interface Scale {
 export function createLineChart(title: string, format: (value: number) => string): LineChart {
   const line = svgElement('path', { class: 'line' });
   const area = svgElement('path', { class: 'area' });
+  const otherLine = svgElement('path', { class: 'otherLine' });
   const svg = svgElement(
     'svg',
     { viewBox: '0 0 100 100', preserveAspectRatio: 'none', 'aria-hidden': 'true' },
     area,
+    otherLine,
     line,
   );
   const marker = element('div', { class: 'plotMarker' });
@@ -34,14 +42,19 @@ export function createLineChart(title: string, format: (value: number) => string
   const readout = element('output', { class: 'plotReadout', attributes: { 'aria-live': 'off' } });
   const top = element('span', { class: 'plotTop' });
   const bottom = element('span', { class: 'plotBottom' });
-  const head = element('div', { class: 'plotHead' }, element('span', {}, title), readout);
+  const key = element('span', { class: 'plotKey' });
+  const head = element('div', { class: 'plotHead' }, element('span', {}, title), key, readout);
   const frame = element('div', { class: 'plotFrame' }, top, bottom, plot);
   let values: ArrayLike<number> = [];
+  let other: Series | null = null;
   let k = 1;
-  const describe = (i: number): string => `k = ${i + 1}: ${format(values[i] ?? NaN)}`;
+  const describe = (i: number): string => {
+    const value = `k = ${i + 1}: ${format(values[i] ?? NaN)}`;
+    return other ? `${value}, ${other.name} ${format(other.values[i] ?? NaN)}` : value;
+  };
   const place = (target: HTMLElement, i: number): void => {
     const value = values[i] ?? NaN;
-    const scale = scaleOf(values);
+    const scale = scaleOf(values, other?.values);
     target.hidden = Number.isNaN(value);
     setVariable(target, '--x', `${across(i, values.length)}%`);
     setVariable(target, '--y', `${100 - down(value, scale)}%`);
@@ -61,13 +74,17 @@ export function createLineChart(title: string, format: (value: number) => string
   });
   return {
     element: element('div', { class: 'plot' }, head, frame),
-    update: (next, presentK) => {
+    update: (next, presentK, compared = null) => {
       values = next;
       k = presentK;
-      const scale = scaleOf(values);
+      other = compared;
+      const scale = scaleOf(values, other?.values);
       const path = pathOf(values, scale);
       line.setAttribute('d', path.line);
       area.setAttribute('d', path.area);
+      otherLine.setAttribute('d', other ? pathOf(other.values, scale).line : '');
+      setText(key, other?.name ?? '');
+      key.hidden = other === null;
       setText(top, scale.high.toString());
       setText(bottom, scale.low.toFixed(scale.low === 0 ? 0 : 1));
       place(marker, k - 1);
@@ -79,9 +96,9 @@ export function createLineChart(title: string, format: (value: number) => string
 }
 
 /** From 0 to 1, and down to -1 at most where values are negative. */
-function scaleOf(values: ArrayLike<number>): Scale {
+function scaleOf(values: ArrayLike<number>, others: ArrayLike<number> = []): Scale {
   let low = 0;
-  for (const value of Array.from(values)) if (value < low) low = value;
+  for (const value of [...Array.from(values), ...Array.from(others)]) if (value < low) low = value;
   return { low: Math.max(-1, low), high: 1 };
 }
 

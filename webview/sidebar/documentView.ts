@@ -3,6 +3,7 @@ import type { DocumentState, SidebarHost } from '../../src/contracts/panels.ts';
 import type { Caller } from '../../src/messages/calls.ts';
 import { element, setText } from '../shared/dom.ts';
 import { send } from '../shared/host.ts';
+import { createDomainsPanel } from './domainsPanel.ts';
 import { createFeatureList } from './featureList.ts';
 import { createMetricsPanel } from './metrics.ts';
 import { createQueryPanel } from './queryPanel.ts';
@@ -18,6 +19,7 @@ export function createDocumentView(host: Caller<SidebarHost>): DocumentView {
   let pinned: number | null = null;
   const sparsity = createSparsityPanel(k => host.call('setK', { k }));
   const metrics = createMetricsPanel();
+  const domains = createDomainsPanel(host);
   const query = createQueryPanel(next => host.call('setQuery', next));
   const list = createFeatureList({
     pin: feature => send(host.call('pin', { feature: feature === pinned ? null : feature })),
@@ -40,6 +42,7 @@ export function createDocumentView(host: Caller<SidebarHost>): DocumentView {
       element('header', {}, element('h2', {}, name, folder, tokens), source),
       sparsity.element,
       metrics.element,
+      domains.element,
       query.element,
       list.element,
     ),
@@ -55,6 +58,7 @@ export function createDocumentView(host: Caller<SidebarHost>): DocumentView {
       source.title = `Model: ${document.model}\nSAE: ${document.sae}\nHook: ${document.hook}`;
       sparsity.update(document);
       metrics.update(document);
+      domains.update(document);
       query.update(document.query);
       list.update(document);
     },

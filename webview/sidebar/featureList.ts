@@ -1,5 +1,5 @@
 import { formatCount } from '../../src/common/numbers.ts';
-import type { DocumentState } from '../../src/contracts/panels.ts';
+import type { DocumentState, FeatureRow } from '../../src/contracts/panels.ts';
 import { element, setText } from '../shared/dom.ts';
 import { keepState, readKeptState } from '../shared/host.ts';
 import { createRow, type RowActions, type RowView } from './featureRow.ts';
@@ -96,13 +96,21 @@ function draw(
     views.delete(feature);
   }
   for (const [i, row] of rows.entries()) {
-    const view = views.get(row.feature) ?? createRow(row.feature, actions);
+    const view = rowOf(views, row, actions);
     views.set(row.feature, view);
     view.update(row, row.feature === pinned, strongest);
     const there = grid.children[i];
     if (there !== view.element) grid.insertBefore(view.element, there ?? null);
   }
   return rows.map(({ feature }) => feature);
+}
+
+/** The element of the row's feature; another where the number now stands for another feature. */
+function rowOf(views: Map<number, RowView>, row: FeatureRow, actions: RowActions): RowView {
+  const known = views.get(row.feature);
+  if (known?.isOf(row)) return known;
+  known?.element.remove();
+  return createRow(row, actions);
 }
 
 function columnHeader(): HTMLElement {

@@ -1,4 +1,4 @@
-import { formatActivation, formatCount, formatPercent } from '../../src/common/numbers.ts';
+import { formatActivation, formatCount, formatPercent, isKnown } from '../../src/common/numbers.ts';
 import type { FeatureRow } from '../../src/contracts/panels.ts';
 import { element, setText, setVariable } from '../shared/dom.ts';
 import { icon, iconButton } from '../shared/icons.ts';
@@ -9,6 +9,8 @@ export interface RowView {
   readonly element: HTMLElement;
   /** What the arrow keys move between: pin, next occurrence, open. */
   readonly stops: readonly HTMLButtonElement[];
+  /** Whether it was made for this feature of this domain. */
+  isOf(row: FeatureRow): boolean;
   /** `strongest` is the activation that fills the bar. */
   update(row: FeatureRow, pinned: boolean, strongest: number): void;
 }
@@ -19,7 +21,8 @@ export interface RowActions {
   open(feature: number): void;
 }
 
-export function createRow(feature: number, actions: RowActions): RowView {
+export function createRow({ feature, number, domain }: FeatureRow, actions: RowActions): RowView {
+  const name = domain === null ? `feature ${number}` : `feature ${number} of ${domain}`;
   const label = element('bdi', { class: 'label' });
   const tokens = element('span');
   const activation = element('span');
@@ -28,18 +31,18 @@ export function createRow(feature: number, actions: RowActions): RowView {
   const pin = element(
     'button',
     { class: 'rowButton', attributes: { type: 'button' } },
-    element('span', { class: 'number' }, icon('pin'), feature.toString()),
-    label,
+    element('span', { class: 'number' }, icon('pin'), number.toString()),
+    element('span', { class: 'labelCell' }, ...domainMark(domain), label),
     bar,
     element('span', { class: 'activation' }, unseen('strongest '), activation),
     element('span', { class: 'tokens' }, tokens, unseen(' tokens')),
     element('span', { class: 'density' }, density, unseen(' density')),
   );
   pin.addEventListener('click', () => actions.pin(feature));
-  const next = iconButton('nextPlace', `Next token on which feature ${feature} fires`, () =>
+  const next = iconButton('nextPlace', `Next token on which ${name} fires`, () =>
     actions.revealNext(feature),
   );
-  const open = iconButton('open', `Open feature ${feature}`, () => actions.open(feature));
+  const open = iconButton('open', `Open ${name}`, () => actions.open(feature));
   const stops = [pin, next, open];
   for (const stop of stops) stop.tabIndex = -1;
   let drawn: string | undefined;
@@ -51,6 +54,7 @@ export function createRow(feature: number, actions: RowActions): RowView {
       element('div', { class: 'actions', attributes: { role: 'gridcell' } }, next, open),
     ),
     stops,
+    isOf: row => row.number === number && row.domain === domain,
     update(row, pinned, strongest) {
       if (drawn !== row.label) drawLabel(label, row.label);
       drawn = row.label;
@@ -63,6 +67,12 @@ export function createRow(feature: number, actions: RowActions): RowView {
       this.element.setAttribute('aria-selected', pinned.toString());
     },
   };
+}
+
+/** "+ chemistry" before the label of a feature that a domain adds. */
+function domainMark(domain: string | null): HTMLElement[] {
+  if (domain === null) return [];
+  return [element('span', { class: 'domainMark' }, '+ ', element('bdi', {}, domain))];
 }
 
 function share(activation: number, strongest: number): number {
@@ -80,7 +90,7 @@ function unseen(words: string): HTMLElement {
 }
 
 function tooltip(row: FeatureRow, pinned: boolean): string {
-  const density = Number.isNaN(row.density)
+  const density = !isKnown(row.density)
     ? 'Density unknown'
     : `Fires on ${formatPercent(row.density)} of the reference corpus`;
   return [

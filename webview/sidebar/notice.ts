@@ -8,6 +8,9 @@ const commands: Readonly<Record<SidebarCommand, string>> = {
   showLog: 'Show Log',
   chooseModel: 'Choose Model…',
   chooseSae: 'Choose SAE…',
+  addDomain: 'Add Residual SAE…',
+  removeDomain: 'Remove Domain…',
+  trainResidual: 'Train Residual SAE on Workspace',
 };
 
 /** What the side bar says when there is no analysis to show, and what to do about it. */

@@ -14,7 +14,14 @@ export interface SparsityPanel {
 export function createSparsityPanel(setK: (k: number) => Promise<unknown>): SparsityPanel {
   const wanted = new Latest(setK);
   const chart = createLineChart('EV by k', formatFraction);
-  let evByK: ArrayLike<number> = [];
+  let shown: Pick<DocumentState, 'evByK' | 'boostedEvByK'> | undefined;
+  // With domains on, theirs is the curve and the base's the one to compare with.
+  const draw = (k: number): void => {
+    if (!shown) return;
+    const { evByK, boostedEvByK } = shown;
+    if (boostedEvByK) chart.update(boostedEvByK, k, { name: 'base', values: evByK });
+    else chart.update(evByK, k);
+  };
   const slider = createSlider({
     id: 'k',
     label: 'Sparsity (k)',
@@ -22,7 +29,7 @@ export function createSparsityPanel(setK: (k: number) => Promise<unknown>): Spar
       'Features kept per token: the k strongest. Moving k re-ranks stored activations: the model does not run again.',
     onInput: k => {
       wanted.push(k);
-      chart.update(evByK, k);
+      draw(k);
     },
   });
   return {
@@ -34,10 +41,10 @@ export function createSparsityPanel(setK: (k: number) => Promise<unknown>): Spar
     ),
     update: document => {
       wanted.accept(document.k);
-      evByK = document.evByK;
+      shown = document;
       // While the user drags, the host's snapshots are older than the thumb.
       if (!slider.held && !wanted.busy) slider.update(document.k, document.maxK);
-      chart.update(evByK, slider.value);
+      draw(slider.value);
     },
   };
 }

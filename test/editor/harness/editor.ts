@@ -50,14 +50,19 @@ const settings: Readonly<Record<string, unknown>> = {
   'editor.wordWrap': 'on',
 };
 
-/** Starts a server of its own under a temporary folder and opens `file` of the samples. */
+/**
+ * Starts a server of its own under a temporary folder and opens `file` of the samples. `prepare` may put more into the
+ * workspace before it is opened.
+ */
 export async function openEditor(
   file: string,
   more: Readonly<Record<string, unknown>> = {},
+  prepare: (workspace: string) => Promise<void> = () => Promise.resolve(),
 ): Promise<Editor> {
   const folder = mkdtempSync(join(tmpdir(), 'loupe-editor-'));
   const workspace = join(folder, 'samples');
   cpSync(join(root, 'samples'), workspace, { recursive: true });
+  await prepare(workspace);
   const sae = await saePath(folder);
   let current: Readonly<Record<string, unknown>> = { ...settings, 'loupe.sae.path': sae, ...more };
   const folders = serverFolders(folder, current);

@@ -3,10 +3,14 @@ import { eventually } from './window.ts';
 
 /** The engine processes that were started, directly or not, by a process. */
 export function enginesUnder(ancestor: number): readonly number[] {
+  return programsUnder(ancestor).filter(pid => !read(pid, 'cmdline').includes(trainer));
+}
+
+function programsUnder(ancestor: number): readonly number[] {
   const processes = readdirSync('/proc')
     .filter(name => /^\d+$/.test(name))
     .map(Number);
-  return processes.filter(pid => isEngine(pid) && descends(pid, ancestor));
+  return processes.filter(pid => isProgram(pid) && descends(pid, ancestor));
 }
 
 /** The one engine process under `ancestor`, as soon as there is one other than `former`. */
@@ -16,7 +20,19 @@ export function engineUnder(ancestor: number, former?: number): Promise<number> 
   );
 }
 
-function isEngine(pid: number): boolean {
+/** The one trainer process under `ancestor`, as soon as there is one other than `former`. */
+export function trainerUnder(ancestor: number, former?: number): Promise<number> {
+  return eventually('trainer process', () =>
+    Promise.resolve(
+      programsUnder(ancestor).find(pid => pid !== former && read(pid, 'cmdline').includes(trainer)),
+    ),
+  );
+}
+
+const trainer = '--role=trainer';
+
+/** Loupe's program in any role. */
+function isProgram(pid: number): boolean {
   return read(pid, 'cmdline')
     .split('\0')
     .some(argument => argument.endsWith('/dist/engine.js'));

@@ -2,7 +2,7 @@ import type { Hook } from '../../../src/contracts/hooks.ts';
 import type { AnalysisModel, AnalysisSae } from '../../../src/engine/analysis.ts';
 import { KeyValueCache } from '../../../src/engine/keyValueCache.ts';
 import type { Tokenizer } from '../../../src/models/model.ts';
-import type { Encoding } from '../../../src/saes/reconstruct.ts';
+import type { SaeReading } from '../../../src/engine/cells.ts';
 
 /** What the model knows after reading these tokens from a window's start: any change of any of them changes it. */
 export function stateAfter(ids: Uint32Array): number {
@@ -76,13 +76,18 @@ export class NearestSae implements AnalysisSae {
     tokenPolicy: { excludeFirst: true, maxNorm: Infinity },
   } as const;
 
-  encode(x: Float32Array): Promise<Encoding> {
+  read(x: Float32Array): Promise<SaeReading> {
     const states = x.filter((_, i) => i % 2 === 0);
     const features = Uint32Array.from(states, state => state % 1000);
-    return Promise.resolve({ k: 1, features, activations: states });
-  }
-
-  squaredErrors(x: Float32Array): Float32Array {
-    return new Float32Array(x.length / 2);
+    const squaredError = new Float32Array(states.length);
+    const domains: SaeReading['domains'] = [];
+    return Promise.resolve({
+      k: 1,
+      features,
+      activations: states,
+      squaredError,
+      domains,
+      gram: squaredError.slice(0, 0),
+    });
   }
 }

@@ -80,7 +80,7 @@ describe('readWorkspaceCorpus', () => {
     }
     assert.deepEqual(
       warnings.map(({ code }) => code),
-      ['too-little', 'little-held-out'],
+      ['too-little', 'little-held-out', 'small-budget'],
     );
     assert.match(warnings[0]?.message ?? '', /^There are [\d,]+ tokens to train on/);
   });

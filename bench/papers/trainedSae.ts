@@ -1,0 +1,55 @@
+import { basename } from 'node:path';
+import { readKernel } from '../../src/engine/kernelFile.ts';
+import { RuntimeEncoder } from '../../src/engine/trainerEncoder.ts';
+import type { Dictionary } from '../../src/saes/dictionary.ts';
+import type { ActivationSource } from '../../src/training/activations.ts';
+import type { TrainingSettings } from '../../src/training/settings.ts';
+import { Trainer } from '../../src/training/trainer.ts';
+
+export interface TrainedSae {
+  readonly dictionary: Dictionary;
+  /** Fraction of features that did not fire in the last `deadTokens` tokens of the training. */
+  readonly dead: number;
+}
+
+export interface TrainingRequest {
+  readonly settings: TrainingSettings;
+  readonly source: ActivationSource;
+  /** Where its checkpoints are: a training that was stopped goes on, a finished one is only read. */
+  readonly folder: string;
+  readonly model: NonNullable<Dictionary['model']>;
+}
+
+/** Trains an SAE to its end, from wherever it stands. */
+export async function trainedSae(
+  { settings, source, folder, model }: TrainingRequest,
+  { signal, log }: { readonly signal: AbortSignal; readonly log: (line: string) => void },
+): Promise<TrainedSae> {
+  const name = basename(folder);
+  const trainer = await Trainer.open({
+    ...{ settings, source, folder, signal },
+    wasm: await readKernel(),
+    openEncoder: kernel => RuntimeEncoder.open(kernel),
+  });
+  try {
+    await trainer.run({
+      signal,
+      report: ({ step, steps, ev, dead, tokensPerSecond }) => {
+        if (step % 200 !== 0 && step !== steps) return;
+        const percent = (100 * dead).toFixed(1);
+        log(
+          `${name}: step ${step}/${steps}, ev ${ev.toFixed(4)}, dead ${percent} %, ${tokensPerSecond.toFixed(0)} tokens/s`,
+        );
+      },
+    });
+    const { sinceFired } = trainer.kernel;
+    const dead = sinceFired.reduce((sum, since) => sum + Number(since >= settings.deadTokens), 0);
+    const provenance = { training_architecture: settings.objective };
+    return {
+      dictionary: trainer.dictionary({ name, model, provenance }),
+      dead: dead / settings.features,
+    };
+  } finally {
+    await trainer.dispose();
+  }
+}

@@ -1,0 +1,22 @@
+import { constants, setPriority } from 'node:os';
+import type * as vscode from 'vscode';
+import type { TrainerContract } from '../contracts/trainer.ts';
+import { EngineProcess, trainerRole } from './engineProcess.ts';
+import type { Trainer } from './trainingQueue.ts';
+
+/** Forks a trainer; the analysis of documents goes before it where they compete for processors. */
+export function startTrainer(program: string, log: vscode.LogOutputChannel): Trainer {
+  const process = new EngineProcess<TrainerContract>(program, trainerRole, log);
+  try {
+    if (process.pid !== undefined)
+      setPriority(process.pid, constants.priority.PRIORITY_BELOW_NORMAL);
+  } catch (error) {
+    log.warn(`The trainer runs at ordinary priority: ${String(error)}`);
+  }
+  return {
+    caller: process.caller,
+    ready: process.shakeHands(),
+    ended: process.ended,
+    dispose: () => process.dispose(),
+  };
+}

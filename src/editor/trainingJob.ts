@@ -1,0 +1,87 @@
+import type { BoostProgress, BoostRequest } from '../contracts/trainer.ts';
+import type { CurvePoint, JobStatus } from '../contracts/trainingPanel.ts';
+
+/** A training as it is kept in a file of its own, from the moment it is queued until it is taken off the list. */
+export interface TrainingJob {
+  readonly id: string;
+  /** Milliseconds since 1970; the order of the queue. */
+  readonly created: number;
+  readonly request: BoostRequest;
+  readonly status: JobStatus;
+  readonly progress: BoostProgress | null;
+  readonly curve: readonly CurvePoint[];
+  readonly failure: string | null;
+  readonly notice: string | null;
+  /** Path of report.json, once there is one. */
+  readonly report: string | null;
+}
+
+const statuses: readonly JobStatus[] = [
+  'queued',
+  'running',
+  'paused',
+  'done',
+  'failed',
+  'cancelled',
+];
+
+/** Whether nothing more happens to a job by itself. */
+export function hasEnded({ status }: TrainingJob): boolean {
+  return status === 'done' || status === 'failed' || status === 'cancelled';
+}
+
+export function newJob(request: BoostRequest, now: number): TrainingJob {
+  const random = Math.random().toString(36).slice(2, 8);
+  return {
+    id: `${now.toString(36)}-${random}`,
+    created: now,
+    request,
+    status: 'queued',
+    progress: null,
+    curve: [],
+    failure: null,
+    notice: null,
+    report: null,
+  };
+}
+
+/** The job that a file holds; undefined where it holds none, as after a fault of the disk. */
+export function parseJob(text: string): TrainingJob | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  return isJob(value) ? value : undefined;
+}
+
+function isJob(value: unknown): value is TrainingJob {
+  if (typeof value !== 'object' || value === null) return false;
+  const { id, created, request, status, curve } = value as Partial<Record<string, unknown>>;
+  if (typeof request !== 'object' || request === null) return false;
+  const { name, folder } = request as Partial<Record<string, unknown>>;
+  return (
+    typeof id === 'string' &&
+    /^[\w-]+$/.test(id) &&
+    typeof created === 'number' &&
+    statuses.some(known => known === status) &&
+    Array.isArray(curve) &&
+    typeof name === 'string' &&
+    typeof folder === 'string'
+  );
+}
+
+/** Most points of a curve that are kept: beyond, every second one is dropped. */
+const longestCurve = 240;
+
+/** The curve with what was measured now; a training that went back to its checkpoint draws that stretch again. */
+export function extendCurve(
+  curve: readonly CurvePoint[],
+  { step, loss, domainEv, generalEv }: BoostProgress,
+): readonly CurvePoint[] {
+  if (loss === null && domainEv === null && generalEv === null) return curve;
+  const before = curve.filter(point => point.step < step);
+  const thinned = before.length < longestCurve ? before : before.filter((_point, i) => i % 2 === 1);
+  return [...thinned, { step, loss, domainEv, generalEv }];
+}

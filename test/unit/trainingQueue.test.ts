@@ -1,0 +1,332 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, beforeEach, describe, it } from 'node:test';
+import { Failure } from '../../src/common/failure.ts';
+import { extendCurve, parseJob, type TrainingJob } from '../../src/editor/trainingJob.ts';
+import { TrainingQueue } from '../../src/editor/trainingQueue.ts';
+import { TrainingStore } from '../../src/editor/trainingStore.ts';
+import { boostProgress, boostRequest, FakeTrainer } from './fakes/trainer.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'loupe-queue-'));
+let storage: string;
+let trainers: FakeTrainer[];
+let done: string[];
+let failed: string[];
+let logged: string[];
+let now: number;
+const windows: TrainingQueue[] = [];
+
+after(() => rmSync(folder, { recursive: true, force: true }));
+beforeEach(() => {
+  storage = mkdtempSync(join(folder, 'storage-'));
+  [trainers, done, failed, logged, now] = [[], [], [], [], 1_000_000];
+});
+afterEach(() => {
+  for (const queue of windows.splice(0)) queue.dispose();
+});
+
+/** A window that opens the workspace: whatever its files hold is taken up. */
+async function openWindow(): Promise<{ queue: TrainingQueue; store: TrainingStore }> {
+  const log = (message: string): unknown => logged.push(message);
+  const store = new TrainingStore(join(storage, 'trainings'), message => void log(message));
+  const queue = new TrainingQueue({
+    store,
+    startTrainer: () => {
+      const trainer = new FakeTrainer();
+      trainers.push(trainer);
+      return trainer;
+    },
+    onChange: () => undefined,
+    onDone: (job, report) => done.push(`${job.request.name} ${report.name} ${job.report ?? ''}`),
+    onFailed: (job, failure) => failed.push(`${job.request.name}: ${failure.message}`),
+    log: message => void log(message),
+    now: () => now++,
+  });
+  windows.push(queue);
+  await queue.open();
+  return { queue, store };
+}
+
+const domainFolder = (name: string): string => join(storage, 'domains', name);
+const request = (name: string) => boostRequest(name, domainFolder(name));
+const statuses = (queue: TrainingQueue): string[] =>
+  queue.all.map(({ request: { name }, status }) => `${name} ${status}`);
+
+/** Lets pending calls and file writes come to rest. */
+async function until(what: string, check: () => boolean): Promise<void> {
+  for (const end = Date.now() + 5_000; Date.now() < end;) {
+    if (check()) return;
+    await new Promise(resolve => setTimeout(resolve, 2));
+  }
+  assert.fail(`never: ${what}`);
+}
+
+async function trainer(index: number, call?: string): Promise<FakeTrainer> {
+  await until(`trainer ${index} ${call ?? ''}`, () =>
+    call === undefined
+      ? trainers[index] !== undefined
+      : trainers[index]?.calls.includes(call) === true,
+  );
+  const found = trainers[index];
+  assert.ok(found);
+  return found;
+}
+
+function idOf(queue: TrainingQueue, name: string): string {
+  const job = queue.all.find(candidate => candidate.request.name === name);
+  assert.ok(job, name);
+  return job.id;
+}
+
+const jobOf = (queue: TrainingQueue, name: string): TrainingJob | undefined =>
+  queue.all.find(candidate => candidate.request.name === name);
+
+describe('the queue of trainings', () => {
+  it('runs one at a time, in the order in which they were added, each in a process of its own', async () => {
+    const { queue } = await openWindow();
+    for (const name of ['chemistry', 'russian', 'speeches']) await queue.add(request(name));
+    const first = await trainer(0, 'boost chemistry');
+    assert.deepEqual(statuses(queue), ['chemistry running', 'russian queued', 'speeches queued']);
+    assert.equal(trainers.length, 1);
+    first.finish('chemistry');
+    const second = await trainer(1, 'boost russian');
+    assert.ok(first.disposed, 'a process that is done is ended');
+    second.finish('russian');
+    (await trainer(2, 'boost speeches')).finish('speeches');
+    await until('all done', () => done.length === 3);
+    assert.deepEqual(
+      done[0],
+      `chemistry chemistry ${join(domainFolder('chemistry'), 'report.json')}`,
+    );
+    assert.deepEqual(statuses(queue), ['chemistry done', 'russian done', 'speeches done']);
+  });
+
+  it('keeps what was measured, and gives the trainer the request as it is', async () => {
+    const { queue } = await openWindow();
+    await queue.add(request('chemistry'));
+    const process = await trainer(0, 'boost chemistry');
+    process.progress({ step: 10, loss: 900, domainEv: null, generalEv: null });
+    process.progress({ step: 20, loss: 500 });
+    await until('progress', () => jobOf(queue, 'chemistry')?.progress?.step === 20);
+    assert.deepEqual(jobOf(queue, 'chemistry')?.curve, [
+      { step: 10, loss: 900, domainEv: null, generalEv: null },
+      { step: 20, loss: 500, domainEv: 0.81, generalEv: 0.8565 },
+    ]);
+    assert.deepEqual(jobOf(queue, 'chemistry')?.request, request('chemistry'));
+  });
+
+  it('pauses and resumes in the same process; a paused one keeps its turn', async () => {
+    const { queue } = await openWindow();
+    await queue.add(request('chemistry'));
+    await queue.add(request('russian'));
+    const process = await trainer(0, 'boost chemistry');
+    await queue.pause(idOf(queue, 'chemistry'));
+    assert.deepEqual(statuses(queue), ['chemistry paused', 'russian queued']);
+    await queue.resume(idOf(queue, 'chemistry'));
+    assert.deepEqual(statuses(queue), ['chemistry running', 'russian queued']);
+    assert.deepEqual(process.calls, ['boost chemistry', 'pause', 'resume']);
+    assert.equal(trainers.length, 1);
+  });
+
+  it('cancels: the process is ended, what it learnt is deleted, the next one starts', async () => {
+    const { queue } = await openWindow();
+    await queue.add(request('chemistry'));
+    await queue.add(request('russian'));
+    const process = await trainer(0, 'boost chemistry');
+    mkdirSync(domainFolder('chemistry'), { recursive: true });
+    writeFileSync(join(domainFolder('chemistry'), 'checkpoint.0.safetensors'), 'x');
+    await queue.cancel(idOf(queue, 'chemistry'));
+    assert.ok(process.disposed);
+    assert.ok(!existsSync(domainFolder('chemistry')));
+    await trainer(1, 'boost russian');
+    assert.deepEqual(statuses(queue), ['chemistry cancelled', 'russian running']);
+    assert.deepEqual(failed, []);
+  });
+
+  it('cancels one that waits or is paused', async () => {
+    const { queue } = await openWindow();
+    await queue.add(request('chemistry'));
+    await queue.add(request('russian'));
+    await queue.add(request('speeches'));
+    await trainer(0, 'boost chemistry');
+    await queue.cancel(idOf(queue, 'russian'));
+    await queue.pause(idOf(queue, 'chemistry'));
+    await queue.cancel(idOf(queue, 'chemistry'));
+    await trainer(1, 'boost speeches');
+    assert.deepEqual(statuses(queue), [
+      'chemistry cancelled',
+      'russian cancelled',
+      'speeches running',
+    ]);
+  });
+
+  it('refuses a second training of a domain that is still to be trained', async () => {
+    const { queue } = await openWindow();
+    await queue.add(request('chemistry'));
+    await assert.rejects(queue.add(request('chemistry')), /queued already/);
+    (await trainer(0, 'boost chemistry')).finish('chemistry');
+    await until('done', () => done.length === 1);
+    writeOld('chemistry');
+    await queue.add(request('chemistry'));
+    assert.ok(!existsSync(join(domainFolder('chemistry'), 'report.json')), 'starts from nothing');
+    await trainer(1, 'boost chemistry');
+    assert.deepEqual(statuses(queue), ['chemistry running']);
+  });
+
+  it('tells a failure, keeps the checkpoint, and goes on when resumed', async () => {
+    const { queue } = await openWindow();
+    await queue.add(request('chemistry'));
+    const process = await trainer(0, 'boost chemistry');
+    writeOld('chemistry');
+    process.fail(new Failure('no-space', 'The disk is full.', { action: 'Free 2 GB.' }));
+    await until('failed', () => failed.length === 1);
+    assert.equal(jobOf(queue, 'chemistry')?.failure, 'The disk is full. Free 2 GB.');
+    assert.ok(existsSync(domainFolder('chemistry')));
+    await queue.resume(idOf(queue, 'chemistry'));
+    (await trainer(1, 'boost chemistry')).finish('chemistry');
+    await until('done', () => done.length === 1);
+    await queue.remove(idOf(queue, 'chemistry'));
+    assert.deepEqual(statuses(queue), []);
+    assert.ok(existsSync(domainFolder('chemistry')), 'a finished domain stays');
+  });
+});
+
+function writeOld(name: string): void {
+  mkdirSync(domainFolder(name), { recursive: true });
+  writeFileSync(join(domainFolder(name), 'report.json'), '{}');
+}
+
+describe('a trainer that is killed', () => {
+  it('is started again once by itself; the second time within a minute it fails', async () => {
+    const { queue } = await openWindow();
+    await queue.add(request('chemistry'));
+    const first = await trainer(0, 'boost chemistry');
+    first.progress();
+    await until('progress', () => jobOf(queue, 'chemistry')?.progress?.step === 100);
+    first.kill();
+    const second = await trainer(1, 'boost chemistry');
+    second.progress({ phase: 'loading', domainEv: null, domainEvBase: null, generalEvBase: 0.9 });
+    await until('progress', () => jobOf(queue, 'chemistry')?.progress?.phase === 'loading');
+    const known = jobOf(queue, 'chemistry')?.progress;
+    assert.deepEqual([known?.domainEvBase, known?.generalEvBase], [0.78, 0.9]);
+    assert.match(String(jobOf(queue, 'chemistry')?.notice), /signal SIGKILL.*checkpoint/);
+    assert.deepEqual(failed, []);
+    now += 10_000;
+    second.kill();
+    await until('failed', () => failed.length === 1);
+    assert.match(String(failed[0]), /stopped again \(signal SIGKILL\)/);
+    assert.match(String(jobOf(queue, 'chemistry')?.failure), /Resume it/);
+    await queue.resume(idOf(queue, 'chemistry'));
+    (await trainer(2, 'boost chemistry')).kill();
+    await trainer(3, 'boost chemistry');
+  });
+
+  it('is started again and again when that happens minutes apart', async () => {
+    const { queue } = await openWindow();
+    await queue.add(request('chemistry'));
+    for (let i = 0; i < 4; i++) {
+      (await trainer(i, 'boost chemistry')).kill();
+      now += 61_000;
+    }
+    (await trainer(4, 'boost chemistry')).finish('chemistry');
+    await until('done', () => done.length === 1);
+    assert.deepEqual(failed, []);
+  });
+
+  it('stays down while the training is paused, and starts when it is resumed', async () => {
+    const { queue } = await openWindow();
+    await queue.add(request('chemistry'));
+    const process = await trainer(0, 'boost chemistry');
+    await queue.pause(idOf(queue, 'chemistry'));
+    process.kill();
+    await until('disposed', () => process.disposed);
+    assert.deepEqual(statuses(queue), ['chemistry paused']);
+    await queue.resume(idOf(queue, 'chemistry'));
+    await trainer(1, 'boost chemistry');
+    assert.deepEqual(statuses(queue), ['chemistry running']);
+  });
+});
+
+describe('a window that is loaded again', () => {
+  it('goes on with the training under way, with its curve, and then with the queue', async () => {
+    const first = await openWindow();
+    await first.queue.add(request('chemistry'));
+    await first.queue.add(request('russian'));
+    const process = await trainer(0, 'boost chemistry');
+    process.progress({ step: 7 });
+    await until('progress', () => jobOf(first.queue, 'chemistry')?.progress?.step === 7);
+    now += 10_000;
+    process.progress({ step: 8 });
+    await until('progress', () => jobOf(first.queue, 'chemistry')?.progress?.step === 8);
+    first.queue.dispose();
+    assert.ok(process.disposed);
+    await first.store.flushed();
+    const { queue } = await openWindow();
+    assert.deepEqual(statuses(queue), ['chemistry running', 'russian queued']);
+    assert.deepEqual(
+      jobOf(queue, 'chemistry')?.curve.map(({ step }) => step),
+      [7, 8],
+    );
+    (await trainer(1, 'boost chemistry')).finish('chemistry');
+    await trainer(2, 'boost russian');
+  });
+
+  it('leaves a paused one paused, and what has ended as it is', async () => {
+    const first = await openWindow();
+    await first.queue.add(request('chemistry'));
+    (await trainer(0, 'boost chemistry')).finish('chemistry');
+    await until('done', () => done.length === 1);
+    await first.queue.add(request('russian'));
+    await trainer(1, 'boost russian');
+    await first.queue.pause(idOf(first.queue, 'russian'));
+    first.queue.dispose();
+    await first.store.flushed();
+    const { queue } = await openWindow();
+    await queue.add(request('speeches'));
+    assert.deepEqual(statuses(queue), ['chemistry done', 'russian paused', 'speeches queued']);
+    assert.equal(trainers.length, 2, 'no process for a paused training');
+    await queue.resume(idOf(queue, 'russian'));
+    await trainer(2, 'boost russian');
+  });
+
+  it('ignores files that hold no training, and says so', async () => {
+    const trainings = join(storage, 'trainings');
+    mkdirSync(trainings, { recursive: true });
+    writeFileSync(join(trainings, 'half.json'), '{"id":"half","sta');
+    writeFileSync(join(trainings, 'other.json'), '{"id":"x"}');
+    const { queue } = await openWindow();
+    assert.deepEqual(statuses(queue), []);
+    assert.equal(logged.length, 2);
+    assert.equal(readdirSync(trainings).length, 2);
+  });
+});
+
+describe('the curve of a training', () => {
+  it('stays short however long the training is, and keeps its order', () => {
+    let curve: TrainingJob['curve'] = [];
+    for (let step = 0; step < 5_000; step++) curve = extendCurve(curve, boostProgress({ step }));
+    assert.ok(curve.length <= 241 && curve.length >= 120, `${curve.length} points`);
+    assert.ok(curve.every(({ step }, i) => i === 0 || step > (curve[i - 1]?.step ?? Infinity)));
+    assert.equal(curve.at(-1)?.step, 4_999);
+  });
+
+  it('goes back with the training to its checkpoint', () => {
+    let curve: TrainingJob['curve'] = [];
+    for (const step of [10, 20, 30, 20]) curve = extendCurve(curve, boostProgress({ step }));
+    assert.deepEqual(
+      curve.map(({ step }) => step),
+      [10, 20],
+    );
+  });
+
+  it('is read from a file only where that is whole', () => {
+    assert.equal(parseJob('{'), undefined);
+    assert.equal(parseJob('null'), undefined);
+    assert.equal(
+      parseJob('{"id":"../x","created":1,"status":"done","curve":[],"request":{}}'),
+      undefined,
+    );
+  });
+});
