@@ -27,10 +27,10 @@ export const exportCommand: Command = {
     out: { type: 'string' },
   },
 
-  run({ values, signal, ...input }): Promise<ExportResult> {
+  async run({ values, signal, ...input }): Promise<ExportResult> {
     const format = text(values, 'format') ?? 'saelens';
     if (format !== 'saelens') throw usage(`--format is saelens, not '${format}'.`);
-    return exportSae(
+    return await exportSae(
       {
         model: modelRequest(values),
         saePath: saePath(values),

@@ -111,7 +111,7 @@ class Boost {
       windowLength: text.windowLength,
       signal,
       gate,
-      report: (done, of) => reporter.at(done / of),
+      report: (done, of) => reporter.at(of === 0 ? 1 : done / of),
     });
     let report: BoostReport;
     try {

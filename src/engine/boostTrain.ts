@@ -5,7 +5,12 @@ import type { Dictionary } from '../saes/dictionary.ts';
 import type { ActivationSource, ActivationWindow } from '../training/activations.ts';
 import { findCheckpoint } from '../training/checkpoint.ts';
 import type { HeldOutRows } from '../training/heldOut.ts';
-import { defaultSettings, stepsOf, type TrainingSettings } from '../training/settings.ts';
+import {
+  defaultSettings,
+  refuseOtherSettings,
+  stepsOf,
+  type TrainingSettings,
+} from '../training/settings.ts';
 import { Trainer, type TrainingProgress } from '../training/trainer.ts';
 import type { FrozenBase } from './frozenBase.ts';
 import { readKernel } from './kernelFile.ts';
@@ -79,10 +84,12 @@ export function boostTrainingSettings(
   };
 }
 
-/** Whether the training in the folder has taken its last step. */
+/** Whether the training in the folder has taken its last step; fails where it is of another text or base. */
 export async function isTrained(folder: string, settings: TrainingSettings): Promise<boolean> {
   const found = await findCheckpoint(folder);
-  return found !== undefined && found.state.step >= stepsOf(settings);
+  if (!found) return false;
+  refuseOtherSettings(found.state.settings, settings, folder);
+  return found.state.step >= stepsOf(settings);
 }
 
 /** Trains a residual SAE (SAE Boost, arXiv 2507.12990), or goes on with the one whose checkpoint lies in the folder. */

@@ -1,3 +1,4 @@
+import { Failure } from '../common/failure.ts';
 import type { Hook } from '../contracts/hooks.ts';
 import type { Base } from '../saes/dictionary.ts';
 import type { ObjectiveName } from './objective.ts';
@@ -66,3 +67,26 @@ export const defaultSettings = {
   roundBytes: 2 ** 29,
   heldOutWindows: 16,
 } as const satisfies Partial<TrainingSettings>;
+
+/** What may change when a training is taken up again: the learning rate follows the new length from there on. */
+const changeable: ReadonlySet<keyof TrainingSettings> = new Set(['tokens', 'threads']);
+
+/** Throws `mismatch` where the training in the folder was begun with settings that decide of another result. */
+export function refuseOtherSettings(
+  saved: TrainingSettings,
+  asked: TrainingSettings,
+  folder: string,
+): void {
+  for (const key of Object.keys(asked) as (keyof TrainingSettings)[]) {
+    if (changeable.has(key)) continue;
+    const [before, now] = [saved[key], asked[key]].map(value => JSON.stringify(value ?? 'none'));
+    if (before === now) continue;
+    const difference =
+      key === 'textHash'
+        ? 'on another text'
+        : `with ${key} = ${String(before)}, not ${String(now)}`;
+    throw new Failure('mismatch', `The training in ${folder} was begun ${difference}.`, {
+      action: 'Give the same options to resume it, or train into another folder.',
+    });
+  }
+}

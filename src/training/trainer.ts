@@ -15,7 +15,7 @@ import { initialise } from './initialise.ts';
 import { budgetsOf, candidatesOf, hasThreshold } from './objective.ts';
 import { learningRate } from './schedule.ts';
 import { randomStream, streams } from './seeds.ts';
-import { stepsOf, type TrainingSettings } from './settings.ts';
+import { refuseOtherSettings, stepsOf, type TrainingSettings } from './settings.ts';
 import { firstRow, ShuffledRows } from './shuffledRows.ts';
 import { openSparsity, type Sparsity } from './sparsity.ts';
 import { measureTokens } from './tokenStatistics.ts';
@@ -351,26 +351,4 @@ function roundWindows(settings: TrainingSettings, source: ActivationSource): num
   const rows = settings.base === undefined ? 1 : 2; // activations, and targets of their own
   const bytes = 4 * source.width * source.windowLength * rows;
   return Math.max(1, Math.floor(settings.roundBytes / bytes));
-}
-
-/** What may change when a training is taken up again: the learning rate follows the new length from there on. */
-const changeable: ReadonlySet<keyof TrainingSettings> = new Set(['tokens', 'threads']);
-
-function refuseOtherSettings(
-  saved: TrainingSettings,
-  asked: TrainingSettings,
-  folder: string,
-): void {
-  for (const key of Object.keys(asked) as (keyof TrainingSettings)[]) {
-    if (changeable.has(key)) continue;
-    const [before, now] = [saved[key], asked[key]].map(value => JSON.stringify(value ?? 'none'));
-    if (before === now) continue;
-    const difference =
-      key === 'textHash'
-        ? 'on another text'
-        : `with ${key} = ${String(before)}, not ${String(now)}`;
-    throw new Failure('mismatch', `The training in ${folder} was begun ${difference}.`, {
-      action: 'Give the same options to resume it, or train into another folder.',
-    });
-  }
 }

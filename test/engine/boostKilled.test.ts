@@ -14,7 +14,10 @@ import { tinyBoost } from './tinyBoost.ts';
 /** How often the trainer is killed; for a longer trial: LOUPE_KILLS=20 npx tsx --test test/engine/boostKilled.test.ts */
 const kills = Number(process.env['LOUPE_KILLS'] ?? 3);
 const script = fileURLToPath(new URL('./boostChild.ts', import.meta.url));
-const files = ['sae_weights.safetensors', 'cfg.json', 'report.json', 'features.safetensors'];
+const files = [
+  ...['sae_weights.safetensors', 'cfg.json', 'features.safetensors', 'report.json', 'report.md'],
+  'calibrated/sae_weights.safetensors',
+];
 
 let root: string;
 let asked: BoostRequest;

@@ -59,19 +59,17 @@ export function randomResidual(shape: DictionaryShape, baseHash: string): Dictio
   };
 }
 
-/** What a dictionary makes of activations (T, D), in float64 and by the definitions of the rules, (T, D). */
-export function outputOf(dictionary: Dictionary, x: Float32Array): Float64Array {
-  const { width: F, inputWidth: D, encoder, encoderBias, decoder, rule } = dictionary;
-  const bias = dictionary.decoderBias;
-  const output = new Float64Array(x.length);
-  for (let from = 0; from < x.length; from += D) {
-    for (let d = 0; d < D; d++) output[from + d] = bias?.[d] ?? 0;
+/** What fires on activations x (T, D), in float64 and by the definitions of the rules, (T, F). */
+export function activationsOf(dictionary: Dictionary, x: Float32Array): Float64Array {
+  const { width: F, inputWidth: D, encoder, encoderBias, rule } = dictionary;
+  const shift = dictionary.subtractDecoderBias ? dictionary.decoderBias : undefined;
+  const tokens = x.length / D;
+  const activations = new Float64Array(tokens * F);
+  for (let t = 0; t < tokens; t++) {
     const products = Array.from({ length: F }, (_, f) => {
       let sum = 0;
-      for (let d = 0; d < D; d++) {
-        const read = dictionary.subtractDecoderBias ? (bias?.[d] ?? 0) : 0;
-        sum += (encoder[f * D + d] ?? NaN) * ((x[from + d] ?? NaN) - read);
-      }
+      for (let d = 0; d < D; d++)
+        sum += (encoder[f * D + d] ?? NaN) * ((x[t * D + d] ?? NaN) - (shift?.[d] ?? 0));
       return sum;
     });
     const h = products.map((product, f) => product + (encoderBias[f] ?? NaN));
@@ -84,9 +82,21 @@ export function outputOf(dictionary: Dictionary, x: Float32Array): Float64Array 
         const magnitude = Math.exp(rule.rMag[f] ?? NaN) * (products[f] ?? NaN);
         a = value > 0 ? Math.max(0, magnitude + (rule.bMag[f] ?? NaN)) : 0;
       }
-      for (let d = 0; d < D; d++)
-        output[from + d] = (output[from + d] ?? NaN) + a * (decoder[f * D + d] ?? NaN);
+      activations[t * F + f] = a;
     });
   }
-  return output;
+  return activations;
+}
+
+/** What a dictionary makes of activations x (T, D), in float64, (T, D). */
+export function outputOf(dictionary: Dictionary, x: Float32Array): Float64Array {
+  const { width: F, inputWidth: D, decoder, decoderBias } = dictionary;
+  const activations = activationsOf(dictionary, x);
+  return Float64Array.from(x, (_, p) => {
+    const [t, d] = [Math.floor(p / D), p % D];
+    let sum = decoderBias?.[d] ?? 0;
+    for (let f = 0; f < F; f++)
+      sum += (activations[t * F + f] ?? NaN) * (decoder[f * D + d] ?? NaN);
+    return sum;
+  });
 }
