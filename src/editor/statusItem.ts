@@ -72,7 +72,7 @@ export class StatusItem implements vscode.Disposable {
     ];
     const isBusy = stage?.kind === 'running';
     const icon = isBusy ? '$(loading~spin)' : stage?.kind === 'failed' ? '$(warning)' : '$(search)';
-    const progress = isBusy ? ` ${formatPercent(stage.fraction)}` : '';
+    const progress = isBusy ? ` ${Math.round(100 * stage.fraction)} %` : '';
     return {
       text: `${icon} ${shortName(model.name)}${added(domainsOn)} · k ${k}${progress}`,
       tooltip: facts.join('\n\n'),
