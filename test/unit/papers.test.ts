@@ -12,7 +12,7 @@ import { contenders } from '../../bench/papers/hierarchical/contenders.ts';
 import { Random } from '../../src/common/random.ts';
 import type { SaeRunner } from '../../src/engine/saeRunner.ts';
 import type { Dictionary } from '../../src/saes/dictionary.ts';
-import { reconstruct, squaredErrors, type Encoding } from '../../src/saes/reconstruct.ts';
+import { reconstruct, type Encoding } from '../../src/saes/reconstruct.ts';
 
 const hook = 'blocks.0.hook_resid_post';
 
@@ -139,8 +139,7 @@ describe('reconstruction at every k', () => {
     const runner = {
       ...{ dictionary, maxK: K },
       encode: (x: Float32Array) => Promise.resolve(encode(x)),
-      squaredErrors: (x: Float32Array, encoding: Encoding) =>
-        squaredErrors(dictionary, x, encoding),
+      squaredErrors: (x: Float32Array, encoding: Encoding) => errorsOf(dictionary, x, encoding),
     } as unknown as SaeRunner;
     const found = await reconstructionAtEveryK(runner, {
       ...{ width: D, windowLength: T, windows: 2 },
@@ -187,6 +186,20 @@ function atK(
     l0: fired.length / tokens,
     dead: 1 - new Set(fired).size / F,
   };
+}
+
+/** |x - xhat_k|^2, (T, K). */
+function errorsOf(dictionary: Dictionary, x: Float32Array, encoding: Encoding): Float32Array {
+  const { k: K } = encoding;
+  const D = dictionary.inputWidth;
+  const errors = new Float32Array((x.length / D) * K);
+  for (let k = 1; k <= K; k++) {
+    reconstruct(dictionary, encoding, k).forEach((value, i) => {
+      const at = Math.floor(i / D) * K + k - 1;
+      errors[at] = (errors[at] ?? 0) + ((x[i] ?? NaN) - value) ** 2;
+    });
+  }
+  return errors;
 }
 
 /** The K largest pre-activations of each token, rectified, in plain loops. */
