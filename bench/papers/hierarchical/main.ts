@@ -4,7 +4,8 @@
 //   npm run bench -- papers/hierarchical --text PATH... --heldout PATH...
 //     [--activations DIR] [--heldout-activations DIR] [--out DIR] [--results DIR] [--model M] [--threads N] [--layer 15]
 //     [--width 2048] [--k 64] [--tokens 800000] [--text-tokens 400000] [--heldout-tokens 20000] [--ce-tokens 4096]
-//     [--batch 1024] [--dead-tokens 100000] [--seeds 3]
+//     [--batch 1024] [--dead-tokens 100000] [--seeds 3] [--report-only]
+// --report-only trains nothing: it writes the results of what has been measured so far.
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -32,6 +33,7 @@ const { values } = parseArgs({
   options: {
     text: { type: 'string', multiple: true },
     heldout: { type: 'string', multiple: true },
+    'report-only': { type: 'boolean' },
     ...Object.fromEntries(
       [
         ...['activations', 'heldout-activations', 'out', 'results', 'model', 'cache', 'threads'],
@@ -95,8 +97,9 @@ async function experiment(signal: AbortSignal): Promise<Results> {
     for (let seed = 0; seed < seeds; seed++) {
       for (const { name, objective, k, budgets } of contenders(settings.k)) {
         const place = join(out, `${name}.${seed}`);
-        const train = () =>
-          trainedSae(
+        const train = async () => {
+          if (values['report-only'] === true) return undefined;
+          return trainedSae(
             {
               settings: {
                 ...defaultSettings,
@@ -109,15 +112,18 @@ async function experiment(signal: AbortSignal): Promise<Results> {
             },
             { signal, log },
           );
+        };
         const found = await measured(train, { contender: name, seed }, yardstick, place);
+        if (!found) continue;
         measures.push(found);
         log(`${name}.${seed}: EV at k = ${k} ${(found.strongest.ev[k - 1] ?? NaN).toFixed(4)}`);
       }
     }
     log('cost of a step');
     const { width } = source;
+    const args = process.argv.slice(2).filter(arg => arg !== '--report-only');
     return {
-      command: commandText('papers/hierarchical', process.argv.slice(2), [
+      command: commandText('papers/hierarchical', args, [
         ...['--activations', '--heldout-activations', '--out', '--results', '--cache'],
       ]),
       circumstances: circumstances(),

@@ -57,13 +57,13 @@ export interface Yardstick {
 /** Features looked at on a token where a threshold decides. */
 const maxActive = 512;
 
-/** Measures an SAE, or reads what was measured in the same way before. */
+/** Measures an SAE, if there is one, or reads what was measured in the same way before. */
 export async function measured(
-  sae: () => Promise<TrainedSae>,
+  train: () => Promise<TrainedSae | undefined>,
   { contender, seed }: Pick<Measures, 'contender' | 'seed'>,
   yardstick: Yardstick,
   folder: string,
-): Promise<Measures> {
+): Promise<Measures | undefined> {
   const path = join(folder, 'measures.json');
   const { source, tokenIds, evK, ceK } = yardstick;
   const basis = JSON.stringify([source.windows, tokenIds.length, evK, ceK]);
@@ -72,7 +72,9 @@ export async function measured(
     () => undefined,
   );
   if (kept?.basis === basis) return kept.measures;
-  const { dictionary, dead } = await sae();
+  const sae = await train();
+  if (!sae) return undefined;
+  const { dictionary, dead } = sae;
   const measures: Measures = {
     ...{ contender, seed, deadInTraining: dead },
     strongest: await measureStrongest(dictionary, yardstick),

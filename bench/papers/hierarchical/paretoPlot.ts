@@ -121,6 +121,7 @@ function verticalRange(series: readonly Series[]): Pick<Axis, 'ticks' | 'range'>
   const step = room > 0.5 ? 0.2 : room > 0.2 ? 0.1 : room > 0.1 ? 0.05 : 0.02;
   const lowest = Math.max(Math.min(...heights(series)), Math.min(...best) - 0.4 * room);
   const low = step * Math.floor(lowest / step);
-  const high = step * Math.ceil(Math.max(...heights(series)) / step + 0.1);
+  const highest = Math.max(...heights(series));
+  const high = highest + 0.05 * (highest - low);
   return { range: [low, high], ticks: evenTicks(low, high, step) };
 }

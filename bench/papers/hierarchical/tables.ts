@@ -11,7 +11,7 @@ export function report(results: Results): string {
     '![Explained variance and CE score over k](hierarchical.svg)',
     section('How', [
       `\`${results.command}\``,
-      `${results.circumstances}. ${m.model}, ${m.hook}, windows of ${m.windowLength} tokens. Each SAE: F = ${count(s.features)}, ${count(s.tokens)} tokens in batches of ${count(s.batch)} (passes over ${count(m.trainingTokens)}), learning rate ${s.learningRate}, AuxK ${s.auxiliaryK} for features silent for ${count(s.deadTokens)} tokens; seeds ${Array.from({ length: s.seeds }, (_, seed) => seed).join(', ')}, which decide the initial weights and the order of the tokens: SAEs of the same seed begin alike and see the same batches. EV over ${count(m.heldOutTokens)} held-out tokens, CE over the first ${count(m.crossEntropyTokens)} of them.`,
+      `${results.circumstances}. ${m.model}, ${m.hook}, windows of ${m.windowLength} tokens. Each SAE: F = ${count(s.features)}, ${count(s.tokens)} tokens in batches of ${count(s.batch)}, out of ${count(m.trainingTokens)} tokens of text, learning rate ${s.learningRate}, AuxK ${s.auxiliaryK} for features silent for ${count(s.deadTokens)} tokens; ${seedsText(results)}, which decide the initial weights and the order of the tokens: SAEs of the same seed begin alike and see the same batches. EV over ${count(m.heldOutTokens)} held-out tokens, CE over the first ${count(m.crossEntropyTokens)} of them.`,
       'Numbers are means over the seeds ± their sample standard deviation; differences are taken within each seed. "k strongest" takes the k largest pre-activations of an SAE, whatever k it was trained for; **bold** is at its own k. BatchTopK is also read by its own threshold, as it is meant to be used.',
     ]),
     section('Each at its own k', [
@@ -45,6 +45,16 @@ export function report(results: Results): string {
       cost(results),
     ]),
   ].join('\n\n');
+}
+
+/** `2 seeds`, or of which SAEs there are fewer. */
+function seedsText(results: Results): string {
+  const { seeds, k } = results.settings;
+  const fewer = contenders(k).flatMap(({ name, label }) => {
+    const { length } = ofContender(results, name);
+    return length < seeds ? [`${label}: ${length}`] : [];
+  });
+  return `${seeds} seeds${fewer.length > 0 ? ` (so far ${fewer.join('; ')})` : ''}`;
 }
 
 function section(title: string, parts: readonly string[]): string {
