@@ -37,10 +37,12 @@ export interface BoostOptions {
 
 /** Windows of held-out text, evenly spread, that are measured on while training. */
 const liveWindows = 24;
-/** The same in the report. */
+/** At most: windows of held-out text in the report, and of training text that thresholds are calibrated on. */
 const reportWindows = 32;
-/** Windows of training text that thresholds are calibrated on, of domain and of general text. */
 const calibrationWindows = 48;
+/** A training of fewer tokens than this is measured on fewer windows: they are not to take longer than it. */
+const measuredWhole = 200_000;
+const fewestWindows = 8;
 /** Tokens of training text that features are described from. */
 const describedTokens = 200_000;
 
@@ -94,10 +96,13 @@ class Boost {
     const tokens = request.tokens || defaultTokens(text.plan.tokens);
     reporter.expect(await expectedSeconds(frozen, text, { ...request, tokens }, signal));
     reporter.enter('computing activations');
-    const domain = { text: text.heldOut, ...(await this.sampled(text.heldOut, reportWindows)) };
+    const share = Math.min(1, tokens / measuredWhole);
+    const reported = Math.max(fewestWindows, Math.round(share * reportWindows));
+    const calibrated = Math.max(fewestWindows, Math.round(share * calibrationWindows));
+    const domain = { text: text.heldOut, ...(await this.sampled(text.heldOut, reported)) };
     const { heldOut } = text.general;
-    const general = { text: heldOut, ...(await this.sampled(heldOut, reportWindows)) };
-    const calibration = await this.sampled(text.general.mix, calibrationWindows);
+    const general = { text: heldOut, ...(await this.sampled(heldOut, reported)) };
+    const calibration = await this.sampled(text.general.mix, calibrated);
     const tokenIds = withGeneral(text, request.mixGeneral);
     const trainings: readonly Training[] = [
       this.training('plain', text.train.tokenIds, tokens),
@@ -136,7 +141,7 @@ class Boost {
       const { plain, mixed } = trained;
       if (!plain) throw new Error('nothing was trained');
       reporter.enter('calibrating');
-      const fitted = await sample(domainSource, calibrationWindows, signal);
+      const fitted = await sample(domainSource, calibrated, signal);
       const variants = await calibrateVariants(
         { plain: plain.dictionary, mixed: mixed?.dictionary },
         { domain: fitted.windows, general: calibration.windows },
@@ -150,7 +155,7 @@ class Boost {
         {
           others,
           threads: request.model.threads,
-          windows: reportWindows,
+          windows: reported,
           signal,
           report: fraction => reporter.at(fraction),
         },
