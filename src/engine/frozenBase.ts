@@ -1,5 +1,6 @@
+import { Failure } from '../common/failure.ts';
 import type { BoostRequest } from '../contracts/trainer.ts';
-import type { Base } from '../saes/dictionary.ts';
+import type { Base, Dictionary } from '../saes/dictionary.ts';
 import { dictionaryHash } from '../saes/dictionaryHash.ts';
 import { readDictionary, requireFit } from '../saes/readDictionary.ts';
 import { windowLengthOf } from '../saes/windowLength.ts';
@@ -31,10 +32,11 @@ export async function openFrozenBase(
   try {
     requireFit(dictionary, model.info);
     requireReplaceable(dictionary);
+    requireK(dictionary, request.baseK);
     const { threads } = request.model;
     const runner = await SaeRunner.open(dictionary, { threads, maxActive });
     const isTopK = dictionary.rule.kind === 'topk';
-    const k = isTopK ? Math.min(request.baseK ?? runner.maxK, runner.maxK) : runner.maxK;
+    const k = isTopK ? (request.baseK ?? runner.maxK) : runner.maxK;
     return {
       model,
       runner,
@@ -50,4 +52,9 @@ export async function openFrozenBase(
     await model.dispose();
     throw error;
   }
+}
+
+function requireK({ name, rule }: Dictionary, k: number | undefined): void {
+  if (rule.kind !== 'topk' || k === undefined || k <= rule.maxK) return;
+  throw new Failure('usage', `${name} was trained for up to ${rule.maxK} features, not ${k}.`);
 }

@@ -52,11 +52,22 @@ export class ActivationStore implements ActivationSource {
 
   static async open(folder: string): Promise<ActivationStore> {
     const index = await readIndex(folder);
-    return new ActivationStore(folder, index, {
-      tokens: await open(join(folder, tokensFile), 'r'),
-      activations: await open(join(folder, activationsFile), 'r+'),
-      targets: index.base && (await open(join(folder, targetsFile), 'r+')),
-    });
+    const opened: FileHandle[] = [];
+    const openFile = async (name: string, flags: string): Promise<FileHandle> => {
+      const file = await open(join(folder, name), flags);
+      opened.push(file);
+      return file;
+    };
+    try {
+      return new ActivationStore(folder, index, {
+        tokens: await openFile(tokensFile, 'r'),
+        activations: await openFile(activationsFile, 'r+'),
+        targets: index.base && (await openFile(targetsFile, 'r+')),
+      });
+    } catch (error) {
+      for (const file of opened) await file.close();
+      throw Failure.from(error);
+    }
   }
 
   /** A new store for these tokens, whole windows, without activations yet. */

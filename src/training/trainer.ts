@@ -182,7 +182,13 @@ export class Trainer {
         await this.save();
         saved = Date.now();
       }
-      await gate?.pass(signal);
+      if (gate?.isClosed) {
+        // Whoever pauses may close the window.
+        await this.save();
+        await gate.pass(signal);
+        saved = Date.now();
+        speed.goOn();
+      }
     }
     await this.save();
   }
@@ -316,6 +322,11 @@ export class Trainer {
 class Speed {
   private last = performance.now();
   private seconds: number[] = [];
+
+  /** What passed since the last step was no work. */
+  goOn(): void {
+    this.last = performance.now();
+  }
 
   after(tokens: number): number {
     const now = performance.now();

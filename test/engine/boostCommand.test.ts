@@ -291,6 +291,7 @@ describe('loupe boost', () => {
     const wide = join(root, 'too wide');
     await writeSaeLens(randomDictionary({ seed: 1, width: 9, inputWidth: 65 }), wide);
     await assert.rejects(attempt({ basePath: wide }), refused('mismatch', /65 wide|width 65/));
+    await assert.rejects(attempt({ baseK: 65 }), refused('usage', /up to 64 features, not 65/));
     const attention = join(root, 'attention');
     await writeSaeLens(randomDictionary({ seed: 1, width: 9, inputWidth: tinyWidth }), attention);
     await changeBase(attention, { hook: 'blocks.0.hook_attn_out' });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { Failure } from '../../../src/common/failure.ts';
+import { openStore } from '../../../src/engine/activationStores.ts';
 import type { TokenSpans, Tokenizer } from '../../../src/models/model.ts';
 import type { ActivationWindow } from '../../../src/training/activations.ts';
 import { ActivationStore } from '../../../src/training/activationStore.ts';
@@ -184,6 +185,20 @@ describe('ActivationStore', () => {
     assert.equal(reader.windows, 1);
     await writer.close();
     await reader.close();
+  });
+
+  it('is not found where one of its files is gone, and made anew for the same text', async () => {
+    const base = { name: 'base', hash: '01', k: 4 };
+    for (const name of ['tokens.u32', 'activations.f32', 'targets.f32', 'store.json']) {
+      const store = await ActivationStore.create(folder, { ...description, base }, tokens);
+      await store.append([{ ...window(1, 2, 3, 4, 5, 6), target: new Float32Array(6) }]);
+      await store.close();
+      await rm(join(folder, name));
+      await assert.rejects(ActivationStore.open(folder), failsWith('not-found'));
+      const again = await openStore(folder, { ...description, base }, tokens);
+      assert.equal(again.windows, 0);
+      await again.close();
+    }
   });
 
   it('says that its file is shorter than promised', async () => {

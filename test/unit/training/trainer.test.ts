@@ -221,6 +221,7 @@ describe('Trainer', () => {
     const run = trainer.run({ gate, report: ({ step }) => steps.push(step) });
     await new Promise(resolve => setTimeout(resolve, 200));
     assert.deepEqual(steps, [1]);
+    assert.equal((await findCheckpoint(folder))?.state.step, 1);
     gate.open();
     await run;
     assert.equal(steps.length, 40);
