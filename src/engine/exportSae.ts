@@ -36,8 +36,8 @@ export interface ExportOptions {
 
 /** Features looked at per token where thresholds decide. */
 const maxActive = 1024;
-const calibrationTokens = 16_384;
-const measuredTokens = 8_192;
+const calibrationTokens = 8_192;
+const measuredTokens = 4_096;
 
 /** Writes an SAE, or a base and residual SAEs as one, as a SAELens folder. */
 export async function exportSae(
