@@ -56,4 +56,4 @@ export function corpusWarnings(plan: Omit<CorpusPlan, 'warnings'>): CorpusPlan['
 
 /** What the paper says, and what `docs/results/boost.md` measured of it. */
 const smallBudget =
-  'SAE Boost’s authors trained on 1,000 million tokens and saw general text suffer below 100 million. Here, chemistry with 0.1 to 0.3 million tokens cost 0.4 to 0.8 % of general explained variance; the report measures yours, beside a remedy.';
+  'SAE Boost’s authors trained on 1,000 million tokens and saw general text suffer below 100 million. Here, 0.1 million tokens of chemistry, speeches and Russian cost 0.4, 0.3 and 1.3 % of general explained variance; the report measures yours, beside a remedy that cost 0.1 %.';
