@@ -14,6 +14,7 @@ import {
   notification,
   openSidebar,
   runCommand,
+  showNotifications,
   statusItem,
   tintColours,
   webview,
@@ -65,6 +66,7 @@ describe('a workspace with a domain', () => {
   });
 
   it('one that cannot be loaded is told and does not take the others away', async () => {
+    await showNotifications(editor.page);
     await notification(editor.page, /The domain lost cannot be used: There is no SAE at/).waitFor();
     await dismissNotifications(editor.page);
     sidebar = await openSidebar(editor.page);

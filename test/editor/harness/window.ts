@@ -72,7 +72,12 @@ export async function openFile(page: Page, name: string): Promise<void> {
 
 /** Notifications that are on the screen. */
 export function notification(page: Page, text: RegExp): Locator {
-  return page.locator('.notification-toast', { hasText: text }).first();
+  return page.locator('.notification-list-item', { hasText: text }).first();
+}
+
+/** Shows the notifications whose toasts have gone: a toast stays for a few seconds, and a busy machine takes longer. */
+export async function showNotifications(page: Page): Promise<void> {
+  await runCommand(page, 'Notifications: Show Notifications');
 }
 
 export async function dismissNotifications(page: Page): Promise<void> {
