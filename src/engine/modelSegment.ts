@@ -2,10 +2,12 @@ import { Failure } from '../common/failure.ts';
 import type { Hook } from '../contracts/hooks.ts';
 import { isResidual, residualPoint } from '../models/hooks.ts';
 import { buildLlama, feeds, fetches, layersOf } from '../models/llama.ts';
+import { bufferShape } from '../models/lime.ts';
 import type { GraphRequest, ModelConfig } from '../models/model.ts';
 import { rotaryTables, type RotaryTables } from '../models/rotary.ts';
 import type { KeyValueCache } from './keyValueCache.ts';
 import { type CachedTensor } from './keyValueCache.ts';
+import type { LayerBuffers } from './layerBuffers.ts';
 import type { LoadedModel } from './loadModel.ts';
 import {
   float32Tensor,
@@ -22,6 +24,10 @@ export interface SegmentInput {
   readonly input: Uint32Array | Float32Array;
   readonly past: KeyValueCache | undefined;
   readonly keep: boolean;
+  /** LIMe: of all layers before the segment, for these tokens. */
+  readonly buffers: LayerBuffers;
+  /** LIMe: whether to return the buffers of the segment's layers. */
+  readonly keepBuffers: boolean;
 }
 
 export interface SegmentResult {
@@ -29,6 +35,8 @@ export interface SegmentResult {
   /** The state of the residual stream where the segment ends (T, D). */
   readonly residual: Float32Array;
   readonly cache: KeyValueCache['tensors'];
+  /** Of the segment's layers; empty unless asked for, and for models that do not route. */
+  readonly buffers: LayerBuffers;
 }
 
 /** Tables are made for this many positions more than asked, so that growing texts seldom need new ones. */
@@ -61,8 +69,10 @@ export class ModelSegment {
   }
 
   async run(input: SegmentInput): Promise<SegmentResult> {
+    const kept = input.keepBuffers && this.config.architecture === 'lime' ? this.layers : [];
     const names = [
       ...this.request.hooks,
+      ...kept.map(layer => fetches.buffer(layer)),
       ...(input.keep ? this.cacheNames().map(name => name.out) : []),
     ];
     const outputs = await this.session.run(this.feeds(input), names);
@@ -76,6 +86,7 @@ export class ModelSegment {
       hooks,
       residual,
       cache: input.keep ? this.kept(outputs) : new Map<string, CachedTensor>(),
+      buffers: new Map(kept.map(layer => [layer, float32Values(outputs[fetches.buffer(layer)])])),
     };
   }
 
@@ -93,6 +104,7 @@ export class ModelSegment {
     return {
       ...values,
       ...this.pastFeeds(input.past),
+      ...this.bufferFeeds(input.buffers, tokens),
       [feeds.lastIndex]: int32Tensor([length - 1], [1]),
       [feeds.length]: int32Tensor([length], []),
       [feeds.cosines]: float32Tensor(cosines, shape),
@@ -127,6 +139,22 @@ export class ModelSegment {
       values[name] = kept && past && past.length > 0 ? float32Tensor(kept.data, kept.shape) : none;
     }
     return values;
+  }
+
+  private bufferFeeds(buffers: LayerBuffers, tokens: number): Record<string, Tensor> {
+    const [first = 0] = this.layers;
+    if (this.config.architecture !== 'lime') return {};
+    const shape = bufferShape(this.config, tokens);
+    const length = shape.reduce((product, size) => product * size, 1);
+    const before = Array.from({ length: first }, (_, layer) => {
+      const buffer = buffers.get(layer);
+      if (buffer?.length === length) return [feeds.buffer(layer), float32Tensor(buffer, shape)];
+      throw new Failure(
+        'usage',
+        `From layer ${first} on, a LIMe model reads the layers before it: of layer ${layer}, expected ${length} values, found ${buffer?.length ?? 'none'}.`,
+      );
+    });
+    return Object.fromEntries(before) as Record<string, Tensor>;
   }
 
   private kept(outputs: Readonly<Record<string, Tensor>>): KeyValueCache['tensors'] {

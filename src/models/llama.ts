@@ -2,6 +2,7 @@ import { Failure } from '../common/failure.ts';
 import type { Hook } from '../contracts/hooks.ts';
 import { type ExternalData, Graph, type Value } from '../onnx/graph.ts';
 import { isResidual, residualPoint } from './hooks.ts';
+import { bufferShape, type KeysAndValues, layerBuffer, routed } from './lime.ts';
 import type { GraphRequest, ModelConfig } from './model.ts';
 
 /** Where each weight of the graph lies, by the names that `llamaWeights` gives. */
@@ -26,6 +27,8 @@ export const feeds = {
   predictions: 'predictions',
   pastKey: (layer: number) => `past.${layer}.key`,
   pastValue: (layer: number) => `past.${layer}.value`,
+  /** LIMe: the buffer of a layer before the graph's first (T, KV, 2 headWidth). */
+  buffer: (layer: number) => `before.${layer}.buffer`,
 } as const;
 
 export const fetches = {
@@ -35,6 +38,8 @@ export const fetches = {
   probabilities: 'probabilities',
   presentKey: (layer: number) => `present.${layer}.key`,
   presentValue: (layer: number) => `present.${layer}.value`,
+  /** LIMe: the buffer of a layer of the graph (T, KV, 2 headWidth). */
+  buffer: (layer: number) => `${layer}.buffer`,
 } as const;
 
 /** The layers whose keys and values a graph reads and gives. */
@@ -50,7 +55,7 @@ function pointsOf(config: ModelConfig, request: GraphRequest): { start: number; 
 }
 
 /**
- * The graph of a Llama model, from the token ids or a residual hook to the deepest hook or the head.
+ * The graph of a Llama or LIMe model, from the token ids or a residual hook to the deepest hook or the head.
  * Source: Touvron et al. 2023, arXiv 2302.13971; grouped queries: Ainslie et al. 2023, arXiv 2305.13245.
  */
 export function buildLlama(config: ModelConfig, weights: Weights, request: GraphRequest): Uint8Array {
@@ -77,6 +82,8 @@ class LlamaGraph {
   private readonly request: GraphRequest;
   private rotary: readonly [Value, Value] | undefined;
   private lengths: readonly [Value, Value] | undefined;
+  /** LIMe: of the layers so far, those before the graph's first included. */
+  private buffers: Value[] | undefined;
 
   constructor(config: ModelConfig, weights: Weights, request: GraphRequest) {
     this.config = config;
@@ -148,8 +155,8 @@ class LlamaGraph {
         graph.int64([1, -1, count * headWidth]),
       ]); // (1, T, count * headWidth)
     const query = one('query', heads);
-    const key = one('key', keyValueHeads);
-    const value = one('value', keyValueHeads);
+    const own = { key: one('key', keyValueHeads), value: one('value', keyValueHeads) };
+    const { key, value } = config.architecture === 'lime' ? this.routed(own, layer) : own;
     const [mixed, presentKey, presentValue] = graph.ops(
       3,
       'GroupQueryAttention',
@@ -169,6 +176,19 @@ class LlamaGraph {
     }
     const rows = graph.op('Reshape', [mixed, graph.int64([-1, heads * headWidth])]); // (T, H * headWidth)
     return this.linear(rows, `${name}.attentionOut`); // (T, D)
+  }
+
+  /** LIMe: what the layer's heads read in place of its own keys and values, which the first layer has alone. */
+  private routed(own: KeysAndValues, layer: number): KeysAndValues {
+    const { graph, config } = this;
+    this.buffers ??= Array.from({ length: layer }, (_, before) =>
+      graph.input(feeds.buffer(before), 'float32', bufferShape(config, 'T')),
+    );
+    const buffer = layerBuffer(graph, own, config);
+    this.buffers.push(buffer);
+    graph.output(buffer, fetches.buffer(layer), 'float32', bufferShape(config, 'T'));
+    if (layer === 0) return own;
+    return routed(graph, this.buffers, this.weight(`blocks.${layer}.router`), config);
   }
 
   private past(layer: number): readonly (Value | undefined)[] {
