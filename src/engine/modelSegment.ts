@@ -4,6 +4,7 @@ import { isResidual, residualPoint } from '../models/hooks.ts';
 import { buildLlama, feeds, fetches, layersOf } from '../models/llama.ts';
 import { bufferShape } from '../models/lime.ts';
 import type { GraphRequest, ModelConfig } from '../models/model.ts';
+import { paddedWidth } from '../models/paddedHeads.ts';
 import { rotaryTables, type RotaryTables } from '../models/rotary.ts';
 import type { KeyValueCache } from './keyValueCache.ts';
 import { type CachedTensor } from './keyValueCache.ts';
@@ -100,7 +101,7 @@ export class ModelSegment {
     const past = input.past?.length ?? 0;
     const length = past + tokens;
     const { rows, cosines, sines } = this.rotaryFor(length);
-    const shape = [rows, this.config.headWidth / 2];
+    const shape = [rows, paddedWidth(this.config.headWidth) / 2];
     return {
       ...values,
       ...this.pastFeeds(input.past),
@@ -126,7 +127,8 @@ export class ModelSegment {
 
   private pastFeeds(past: KeyValueCache | undefined): Record<string, Tensor> {
     const { keyValueHeads, headWidth } = this.config;
-    const none = float32Tensor(new Float32Array(0), [1, keyValueHeads, 0, headWidth]);
+    const shape = [1, keyValueHeads, 0, paddedWidth(headWidth)];
+    const none = float32Tensor(new Float32Array(0), shape);
     const values: Record<string, Tensor> = {};
     for (const { in: name, out } of this.cacheNames()) {
       const kept = past?.tensors.get(out);
@@ -176,7 +178,8 @@ export class ModelSegment {
   private rotaryFor(length: number): RotaryTables {
     if (this.rotary.rows < length) {
       const rows = Math.ceil(length / rotaryStep) * rotaryStep;
-      this.rotary = rotaryTables(this.config.headWidth, this.config.ropeTheta, rows);
+      const { headWidth, ropeTheta } = this.config;
+      this.rotary = rotaryTables(headWidth, ropeTheta, rows, paddedWidth(headWidth) / 2);
     }
     return this.rotary;
   }

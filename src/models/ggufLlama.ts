@@ -59,8 +59,8 @@ function refuseVariants(file: GgufFile, config: ModelConfig): void {
   if (heads % keyValueHeads !== 0) {
     throw badMetadata(file, 'llama.attention.head_count_kv', `a divisor of the ${heads} heads`);
   }
-  if (headWidth % 16 !== 0) {
-    throw new Failure('unsupported', `${file.path}: heads of ${headWidth} values; Loupe runs multiples of 16.`);
+  if (headWidth % 2 !== 0) {
+    throw new Failure('unsupported', `${file.path}: heads of ${headWidth} values; Loupe runs even numbers.`);
   }
   const fixed: readonly [key: string, value: number | string][] = [
     ['llama.rope.dimension_count', headWidth],

@@ -4,6 +4,7 @@ import { type ExternalData, Graph, type Value } from '../onnx/graph.ts';
 import { isResidual, residualPoint } from './hooks.ts';
 import { bufferShape, type KeysAndValues, layerBuffer, routed } from './lime.ts';
 import type { GraphRequest, ModelConfig } from './model.ts';
+import { cutHeads, padHeads, paddedWidth } from './paddedHeads.ts';
 
 /** Where each weight of the graph lies, by the names that `llamaWeights` gives. */
 export type Weights = ReadonlyMap<string, ExternalData>;
@@ -18,7 +19,7 @@ export const feeds = {
   lastIndex: 'lastIndex',
   /** Number of tokens, those of the cache included, int32. */
   length: 'length',
-  /** Rotations of at least `length` positions, float32 (R, headWidth / 2). */
+  /** Rotations of at least `length` positions, float32 (R, paddedWidth / 2). */
   cosines: 'cosines',
   sines: 'sines',
   /** The token that follows each token, int64 (T). */
@@ -160,7 +161,14 @@ class LlamaGraph {
     const [mixed, presentKey, presentValue] = graph.ops(
       3,
       'GroupQueryAttention',
-      [query, key, value, ...this.past(layer), ...this.sequence(), ...this.rotaryTables()],
+      [
+        padHeads(graph, query, heads, headWidth),
+        padHeads(graph, key, keyValueHeads, headWidth),
+        padHeads(graph, value, keyValueHeads, headWidth),
+        ...this.past(layer),
+        ...this.sequence(),
+        ...this.rotaryTables(),
+      ],
       {
         num_heads: BigInt(heads),
         kv_num_heads: BigInt(keyValueHeads),
@@ -170,11 +178,11 @@ class LlamaGraph {
       'com.microsoft',
     );
     if (this.request.cache) {
-      const shape = [1, keyValueHeads, 'S', headWidth];
+      const shape = [1, keyValueHeads, 'S', paddedWidth(headWidth)];
       graph.output(presentKey, fetches.presentKey(layer), 'float32', shape);
       graph.output(presentValue, fetches.presentValue(layer), 'float32', shape);
     }
-    const rows = graph.op('Reshape', [mixed, graph.int64([-1, heads * headWidth])]); // (T, H * headWidth)
+    const rows = cutHeads(graph, mixed, heads, headWidth); // (T, H * headWidth)
     return this.linear(rows, `${name}.attentionOut`); // (T, D)
   }
 
@@ -193,7 +201,7 @@ class LlamaGraph {
 
   private past(layer: number): readonly (Value | undefined)[] {
     if (!this.request.cache) return [undefined, undefined];
-    const shape = [1, this.config.keyValueHeads, 'P', this.config.headWidth];
+    const shape = [1, this.config.keyValueHeads, 'P', paddedWidth(this.config.headWidth)];
     return [
       this.graph.input(feeds.pastKey(layer), 'float32', shape),
       this.graph.input(feeds.pastValue(layer), 'float32', shape),
@@ -209,7 +217,7 @@ class LlamaGraph {
   }
 
   private rotaryTables(): readonly [Value, Value] {
-    const shape = ['R', this.config.headWidth / 2];
+    const shape = ['R', paddedWidth(this.config.headWidth) / 2];
     this.rotary ??= [
       this.graph.input(feeds.cosines, 'float32', shape),
       this.graph.input(feeds.sines, 'float32', shape),

@@ -18,8 +18,8 @@ export function parseLlamaConfig(json: string, path: string, name: string): Llam
     throw fields.bad('num_key_value_heads', `a divisor of the ${heads} heads`);
   }
   const headWidth = fields.length('head_dim', Math.max(1, Math.floor(width / heads)));
-  if (headWidth % 16 !== 0) {
-    throw new Failure('unsupported', `${path}: heads of ${headWidth} values; Loupe runs multiples of 16.`);
+  if (headWidth % 2 !== 0) {
+    throw new Failure('unsupported', `${path}: heads of ${headWidth} values; Loupe runs even numbers.`);
   }
   return {
     name,
