@@ -1,5 +1,5 @@
 import { readFile, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { readGgufLlama } from '../models/ggufLlama.ts';
 import { readLlamaFolder } from '../models/llamaFolder.ts';
 import type { ModelConfig, Tokenizer } from '../models/model.ts';
@@ -18,10 +18,11 @@ export interface ModelFiles {
   readonly files: readonly string[];
 }
 
-/** Reads a GGUF file, or a folder of transformers' layout. */
+/** Reads a GGUF file, or a folder of transformers' layout, which one of its safetensors files can stand for. */
 export async function readModelFiles(path: string): Promise<ModelFiles> {
-  const isFolder = (await stat(path).catch(() => undefined))?.isDirectory();
-  if (isFolder) return readFolder(path);
+  const status = await stat(path).catch(() => undefined);
+  if (status?.isDirectory()) return readFolder(path);
+  if (status && /\.safetensors$/i.test(path)) return readFolder(dirname(path));
   const file = readGguf(path);
   const tokenizer = ggufTokenizer(file);
   const name = basename(file.path).replace(/\.gguf$/i, '');

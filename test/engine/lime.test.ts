@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Failure } from '../../src/common/failure.ts';
 import type { Hook } from '../../src/contracts/hooks.ts';
+import { evaluate } from '../../src/engine/evaluate.ts';
 import { ModelRunner } from '../../src/engine/modelRunner.ts';
+import { SaeRunner } from '../../src/engine/saeRunner.ts';
 import { hookAt } from '../../src/models/hooks.ts';
 import { SafetensorsFile } from '../../src/weights/safetensors.ts';
 import { llamaPieces, limePieces, tinyShape, writePieces } from '../fixtures/llamaFolder.ts';
@@ -155,6 +157,45 @@ describe('A splice of a LIMe model', () => {
     await assert.rejects(model.splice({ hook, activations, buffers, head: 'logits' }), error =>
       Failure.is(error, 'usage'),
     );
+  });
+});
+
+describe('An SAE of a LIMe model', () => {
+  it('that reconstructs exactly loses nothing where it takes the place of the clean state', async () => {
+    const model = await openModel(fixture('lime/gqa4'));
+    const { width } = model.config;
+    // x = relu(x) - relu(-x)
+    const rows = new Float32Array(2 * width * width); // (F, D)
+    for (let i = 0; i < width; i++) {
+      rows[i * width + i] = 1;
+      rows[(width + i) * width + i] = -1;
+    }
+    const sae = await SaeRunner.open(
+      {
+        name: 'exact',
+        hook: 'blocks.2.hook_resid_mid',
+        width: 2 * width,
+        inputWidth: width,
+        encoder: rows,
+        encoderBias: new Float32Array(2 * width),
+        decoder: rows,
+        decoderBias: new Float32Array(width),
+        subtractDecoderBias: false,
+        rule: { kind: 'topk', maxK: width },
+        tokenPolicy: { excludeFirst: true, maxNorm: Infinity },
+        model: undefined,
+        provenance: {},
+      },
+      { threads: 1 },
+    );
+    const tokenIds = Uint32Array.from({ length: 60 }, (_, t) => (t * t + 5 * t) % 61);
+    const measured = await evaluate(model, sae, { tokenIds, windowLength: 30, ks: [1, width] });
+    await sae.dispose();
+    const [poor, exact] = measured.results;
+    assert.ok(exact && poor);
+    assert.ok(Math.abs(exact.ce.delta) < 1e-6, String(exact.ce.delta));
+    // A random model may as well gain.
+    assert.ok(Math.abs(poor.ce.delta) > 1e-3, String(poor.ce.delta));
   });
 });
 

@@ -116,8 +116,8 @@ describe('A LIMe checkpoint', () => {
     );
   });
 
-  it('without a tokenizer has token ids only', async () => {
-    const { tokenizer } = await readModelFiles(await write(lime));
+  it('without a tokenizer has token ids only; a file with weights stands for its folder', async () => {
+    const { tokenizer } = await readModelFiles(join(await write(lime), 'model.safetensors'));
     assert.equal(tokenizer.vocabulary, 50);
     assert.equal(tokenizer.tokenText(7), '#7');
     for (const use of [
