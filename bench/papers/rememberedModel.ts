@@ -14,9 +14,10 @@ export function rememberedModel(model: EvaluatedModel): EvaluatedModel {
       return remembered(runs, key, () => model.run(request));
     },
     splice: request => {
-      const { hook, head, activations, labels } = request;
+      const { hook, head, activations, labels, buffers } = request;
       const hash = createHash('sha256').update(bytesOf(activations));
       if (labels) hash.update(bytesOf(labels));
+      for (const buffer of buffers?.values() ?? []) hash.update(bytesOf(buffer));
       const key = [hook, head, hash.digest('hex')].join('|');
       return remembered(splices, key, () => model.splice(request));
     },

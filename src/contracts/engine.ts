@@ -29,7 +29,7 @@ export interface EngineInfo {
 }
 
 export interface ModelRequest {
-  /** A GGUF file (issue 4: or a Hugging Face folder). */
+  /** A GGUF file, a folder of transformers' layout, or a safetensors file in one. */
   readonly path: string;
   /** Where derived files (dequantised weights) may be kept. */
   readonly cacheFolder: string;
@@ -45,7 +45,7 @@ export interface LoadProgress {
 export interface ModelInfo {
   readonly name: string;
   readonly path: string;
-  /** sha256 of the weights' file, hex. */
+  /** sha256 of the weights' file, hex; of several, the sha256 of theirs. */
   readonly hash: string;
   readonly architecture: string;
   readonly layers: number;

@@ -11,14 +11,14 @@ interface Choice {
   readonly dialog: vscode.OpenDialogOptions;
 }
 
-/** Lets the user pick the model to load: the embedded one, or a GGUF file. */
+/** Lets the user pick the model to load: the embedded one, a GGUF file, or a folder by its safetensors. */
 export function chooseModel(engine: Engine): Promise<void> {
   return choose(engine, {
     setting: 'model.path',
     title: 'Loupe: Choose Model',
     embedded: 'SmolLM2-135M-Instruct, comes with Loupe',
-    browse: 'Choose a GGUF file…',
-    dialog: { canSelectFiles: true, filters: { 'GGUF models': ['gguf'] } },
+    browse: 'Choose a GGUF or safetensors file…',
+    dialog: { canSelectFiles: true, filters: { Models: ['gguf', 'safetensors'] } },
   });
 }
 

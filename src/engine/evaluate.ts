@@ -1,6 +1,5 @@
 import { Failure } from '../common/failure.ts';
 import type { EvaluateResult, EvaluationAtK } from '../contracts/commandLine.ts';
-import type { Hook } from '../contracts/hooks.ts';
 import { isResidual } from '../models/hooks.ts';
 import type { Dictionary } from '../saes/dictionary.ts';
 import { ReconstructionStatistics, type Summand } from '../saes/reconstructionStatistics.ts';
@@ -51,19 +50,18 @@ export async function evaluate(
       hooks: [hook],
       head: 'loss',
       labels,
+      keepBuffers: true,
       ...(signal && { signal }),
     });
     const x = run.hooks.get(hook) ?? new Float32Array(0); // (T, D)
     const excluded = excludedTokens(x, inputWidth, true, sae.dictionary.tokenPolicy);
     excludedCount += excluded.reduce((count, value) => count + value, 0);
-    const spliced = async (activations: Float32Array) =>
-      await lossAfter(
-        model,
-        hook,
-        withExcluded(activations, x, excluded, inputWidth),
-        labels,
-        signal,
-      );
+    const spliced = async (replacement: Float32Array) => {
+      const activations = withExcluded(replacement, x, excluded, inputWidth);
+      const { buffers } = run;
+      const rest = { hook, activations, buffers, head: 'loss', labels } as const;
+      return (await model.splice({ ...rest, ...(signal && { signal }) })).surprisal;
+    };
     statistics.addTokens(x, excluded);
     losses.add('clean', run.surprisal, excluded);
     losses.add('zero', await spliced(new Float32Array(x.length)), excluded);
@@ -174,23 +172,6 @@ class Losses {
     const [clean, sae, zero] = [mean('clean'), mean(index), mean('zero')];
     return { clean, sae, zero, delta: sae - clean, score: (zero - sae) / (zero - clean) };
   }
-}
-
-async function lossAfter(
-  model: EvaluatedModel,
-  hook: Hook,
-  activations: Float32Array,
-  labels: Uint32Array,
-  signal: AbortSignal | undefined,
-): Promise<Float32Array | undefined> {
-  const result = await model.splice({
-    hook,
-    activations,
-    head: 'loss',
-    labels,
-    ...(signal && { signal }),
-  });
-  return result.surprisal;
 }
 
 /** `replacement`, but `x` at the excluded tokens; in place. */

@@ -1,4 +1,4 @@
-/** One layer's keys or values (1, KV, capacity, headWidth); only the first `length` positions of a cache count. */
+/** One layer's keys or values (1, KV, capacity, paddedWidth); only the first `length` positions of a cache count. */
 export interface CachedTensor {
   readonly data: Float32Array;
   readonly shape: readonly number[];

@@ -1,12 +1,9 @@
-import { basename } from 'node:path';
 import type { LoadProgress, ModelInfo, ModelRequest } from '../contracts/engine.ts';
-import { readGgufLlama } from '../models/ggufLlama.ts';
 import type { Weights } from '../models/llama.ts';
 import type { ModelConfig, Tokenizer } from '../models/model.ts';
-import { ggufTokenizer } from '../models/tokenizer.ts';
 import { dequantised } from '../weights/dequantised.ts';
-import { fileHash } from '../weights/fileHash.ts';
-import { readGguf } from '../weights/gguf.ts';
+import { fileHash, sha256 } from '../weights/fileHash.ts';
+import { readModelFiles } from './modelFiles.ts';
 import { externalLocation } from './session.ts';
 
 /** Everything that running a model needs, but the sessions. */
@@ -18,7 +15,7 @@ export interface LoadedModel {
   readonly threads: number;
 }
 
-/** Reads a model's file, and decodes its weights to the cache folder unless they are there. */
+/** Reads a model's file or folder, and decodes its weights to the cache folder unless they are there. */
 export async function loadModel(
   request: ModelRequest,
   options: { signal?: AbortSignal; report?(progress: LoadProgress): void },
@@ -27,13 +24,11 @@ export async function loadModel(
   const { cacheFolder } = request;
   const step = (name: string, from: number, to: number) => (fraction: number) =>
     options.report?.({ step: name, fraction: from + fraction * (to - from) });
-  const file = readGguf(request.path);
-  const { config, weights } = readGgufLlama(file);
-  const tokenizer = ggufTokenizer(file);
+  const { name, config, tokenizer, weights, files } = await readModelFiles(request.path);
   const checking = step('Checking the model file', 0, 0.1);
-  const hash = await fileHash(file.path, { cacheFolder, signal, report: checking });
+  const hash = await filesHash(files, { cacheFolder, signal, report: checking });
   const decoding = step('Decoding the weights', 0.1, 1);
-  const mapped = await dequantised(file, weights, { cacheFolder, hash, signal, report: decoding });
+  const mapped = await dequantised(weights, { cacheFolder, hash, signal, report: decoding });
   const encodings = new Set(weights.map(weight => weight.tensor.type.name));
   return {
     config,
@@ -43,8 +38,8 @@ export async function loadModel(
       [...mapped].map(([name, at]) => [name, { ...at, location: externalLocation(at.path) }]),
     ),
     info: {
-      name: basename(file.path).replace(/\.gguf$/i, ''),
-      path: file.path,
+      name,
+      path: request.path,
       hash,
       architecture: config.architecture,
       layers: config.layers,
@@ -55,4 +50,18 @@ export async function loadModel(
       precision: `float32, decoded from ${[...encodings].join(', ')}`,
     },
   };
+}
+
+/** The sha256 of one file; of several, that of theirs in the order of the files' names. */
+async function filesHash(
+  files: readonly string[],
+  options: Omit<Parameters<typeof fileHash>[1], 'report'> & { report(fraction: number): void },
+): Promise<string> {
+  const hashes: string[] = [];
+  for (const [i, path] of files.entries()) {
+    const report = (fraction: number) => options.report((i + fraction) / files.length);
+    hashes.push(await fileHash(path, { ...options, report }));
+  }
+  const [only = ''] = hashes;
+  return hashes.length === 1 ? only : sha256(hashes.join('\n'));
 }

@@ -3,6 +3,7 @@ import type { Hook } from '../contracts/hooks.ts';
 import { hookAt, residualPoint, type ResidualPoint } from '../models/hooks.ts';
 import type { GraphRequest } from '../models/model.ts';
 import type { KeyValueCache } from './keyValueCache.ts';
+import type { LayerBuffers } from './layerBuffers.ts';
 import type { LoadedModel } from './loadModel.ts';
 import { ModelSegment } from './modelSegment.ts';
 import { pause } from './pause.ts';
@@ -17,6 +18,9 @@ export interface BodyPass {
   /** Whether to run to the last layer, beyond the deepest hook. */
   readonly toEnd: boolean;
   readonly keep: boolean;
+  /** LIMe: of all layers before the start, where the pass does not begin with token ids. */
+  readonly buffers: LayerBuffers;
+  readonly keepBuffers: boolean;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -26,6 +30,8 @@ export interface BodyResult {
   readonly residual: Float32Array;
   /** Keys and values of all tokens in the layers that ran; empty unless the pass keeps them. */
   readonly cache: KeyValueCache['tensors'];
+  /** LIMe: of the layers that ran and those before; complete only if the pass keeps them. */
+  readonly buffers: LayerBuffers;
 }
 
 /** Sessions kept; each holds a copy of its weights in the layout that the kernels like best. */
@@ -51,16 +57,21 @@ export class ModelBody {
     const { past, keep, signal } = pass;
     const hooks = new Map<Hook, Float32Array>();
     const cache = new Map<string, { data: Float32Array; shape: readonly number[] }>();
+    // What LIMe's later segments read of the layers of earlier ones.
+    const buffers = new Map(pass.buffers);
     let input = pass.input;
-    for (const part of this.parts(pass)) {
+    const parts = this.parts(pass);
+    for (const [i, part] of parts.entries()) {
       await pause(signal);
       const segment = await this.segment(part);
-      const result = await segment.run({ input, past, keep });
+      const keepBuffers = pass.keepBuffers || i < parts.length - 1;
+      const result = await segment.run({ input, past, keep, buffers, keepBuffers });
+      for (const [layer, values] of result.buffers) buffers.set(layer, values);
       for (const [hook, values] of result.hooks) hooks.set(hook, values);
       for (const [name, tensor] of result.cache) cache.set(name, tensor);
       input = result.residual;
     }
-    if (input instanceof Float32Array) return { hooks, residual: input, cache };
+    if (input instanceof Float32Array) return { hooks, residual: input, cache, buffers };
     throw new Failure('usage', 'A run needs a hook or a head.');
   }
 

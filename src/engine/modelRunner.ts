@@ -4,6 +4,7 @@ import type { Hook } from '../contracts/hooks.ts';
 import { hookNamed, isResidual } from '../models/hooks.ts';
 import type { GraphRequest, ModelConfig, Tokenizer } from '../models/model.ts';
 import { KeyValueCache } from './keyValueCache.ts';
+import { bufferRows, type LayerBuffers } from './layerBuffers.ts';
 import { loadModel, type LoadedModel } from './loadModel.ts';
 import { ModelBody, type BodyResult } from './modelBody.ts';
 import { ModelHead, type HeadResult } from './modelHead.ts';
@@ -21,6 +22,8 @@ export interface RunRequest {
   readonly predictions?: number;
   /** Whether to return the keys and values of all layers that ran. */
   readonly keep?: boolean;
+  /** Whether to return, of a LIMe model, what a splice needs of the layers before it. */
+  readonly keepBuffers?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -28,6 +31,8 @@ export interface RunRequest {
 export interface SpliceRequest {
   readonly hook: Hook;
   readonly activations: Float32Array; // (T, D)
+  /** Those of a run of the same tokens to this hook or further; a LIMe model needs them, others do not. */
+  readonly buffers?: LayerBuffers | undefined;
   readonly hooks?: readonly Hook[];
   readonly head: GraphRequest['head'];
   readonly labels?: Uint32Array;
@@ -38,6 +43,8 @@ export interface SpliceRequest {
 export interface RunResult extends HeadResult {
   readonly hooks: ReadonlyMap<Hook, Float32Array>; // (T, D) each
   readonly cache?: KeyValueCache;
+  /** Of the layers that ran, and those that were given; none for models that do not route. */
+  readonly buffers?: LayerBuffers;
 }
 
 /** Tokens per pass: longer runs go in stretches, each after the last one's keys and values, to bound their memory. */
@@ -121,10 +128,15 @@ export class ModelRunner {
 
   private async through(pass: Pass): Promise<RunResult> {
     const { head, hooks } = pass;
-    const { residual, cache, ...body } = await this.inStretches(pass);
+    const { residual, cache, buffers, ...body } = await this.inStretches(pass);
     const heads = head === 'none' ? {} : await this.head.run(residual, { ...pass, head });
     const asked = new Map(hooks.map(hook => [hook, body.hooks.get(hook) ?? missing(hook)]));
-    return { hooks: asked, ...heads, ...(pass.keep && { cache }) };
+    return {
+      hooks: asked,
+      ...heads,
+      ...(pass.keep && { cache }),
+      ...(pass.keepBuffers && { buffers }),
+    };
   }
 
   private async inStretches(pass: Pass): Promise<Stretches> {
@@ -141,6 +153,8 @@ export class ModelRunner {
         hooks: pass.hooks,
         toEnd: pass.head !== 'none',
         keep: pass.keep === true || to < tokens,
+        buffers: bufferRows(pass.buffers ?? new Map(), tokens, [from, to]),
+        keepBuffers: pass.keepBuffers === true,
         signal: pass.signal,
       });
       cache = new KeyValueCache((pass.past?.length ?? 0) + to, result.cache);
@@ -150,7 +164,11 @@ export class ModelRunner {
       pass.hooks.map(hook => [hook, joined(results.map(result => result.hooks.get(hook)))]),
     );
     const residual = joined(results.map(result => result.residual));
-    return { hooks, residual, cache: cache ?? new KeyValueCache(0, new Map()) };
+    const layers = pass.keepBuffers ? [...(results[0]?.buffers.keys() ?? [])] : [];
+    const buffers = new Map(
+      layers.map(layer => [layer, joined(results.map(result => result.buffers.get(layer)))]),
+    );
+    return { hooks, residual, buffers, cache: cache ?? new KeyValueCache(0, new Map()) };
   }
 
   private refuseLength(tokens: number, past: number): void {
@@ -176,11 +194,13 @@ interface Pass extends Omit<RunRequest, 'tokenIds'> {
   /** Undefined: the input is token ids. */
   readonly start: Hook | undefined;
   readonly input: Uint32Array | Float32Array; // (T), or (T, D)
+  readonly buffers?: LayerBuffers | undefined;
 }
 
 interface Stretches {
   readonly hooks: ReadonlyMap<Hook, Float32Array>; // (T, D) each
   readonly residual: Float32Array; // (T, D)
+  readonly buffers: LayerBuffers;
   readonly cache: KeyValueCache;
 }
 

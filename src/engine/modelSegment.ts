@@ -2,10 +2,13 @@ import { Failure } from '../common/failure.ts';
 import type { Hook } from '../contracts/hooks.ts';
 import { isResidual, residualPoint } from '../models/hooks.ts';
 import { buildLlama, feeds, fetches, layersOf } from '../models/llama.ts';
+import { bufferShape } from '../models/lime.ts';
 import type { GraphRequest, ModelConfig } from '../models/model.ts';
+import { paddedWidth } from '../models/paddedHeads.ts';
 import { rotaryTables, type RotaryTables } from '../models/rotary.ts';
 import type { KeyValueCache } from './keyValueCache.ts';
 import { type CachedTensor } from './keyValueCache.ts';
+import type { LayerBuffers } from './layerBuffers.ts';
 import type { LoadedModel } from './loadModel.ts';
 import {
   float32Tensor,
@@ -22,6 +25,10 @@ export interface SegmentInput {
   readonly input: Uint32Array | Float32Array;
   readonly past: KeyValueCache | undefined;
   readonly keep: boolean;
+  /** LIMe: of all layers before the segment, for these tokens. */
+  readonly buffers: LayerBuffers;
+  /** LIMe: whether to return the buffers of the segment's layers. */
+  readonly keepBuffers: boolean;
 }
 
 export interface SegmentResult {
@@ -29,6 +36,8 @@ export interface SegmentResult {
   /** The state of the residual stream where the segment ends (T, D). */
   readonly residual: Float32Array;
   readonly cache: KeyValueCache['tensors'];
+  /** Of the segment's layers; empty unless asked for, and for models that do not route. */
+  readonly buffers: LayerBuffers;
 }
 
 /** Tables are made for this many positions more than asked, so that growing texts seldom need new ones. */
@@ -61,8 +70,10 @@ export class ModelSegment {
   }
 
   async run(input: SegmentInput): Promise<SegmentResult> {
+    const kept = input.keepBuffers && this.config.architecture === 'lime' ? this.layers : [];
     const names = [
       ...this.request.hooks,
+      ...kept.map(layer => fetches.buffer(layer)),
       ...(input.keep ? this.cacheNames().map(name => name.out) : []),
     ];
     const outputs = await this.session.run(this.feeds(input), names);
@@ -76,6 +87,7 @@ export class ModelSegment {
       hooks,
       residual,
       cache: input.keep ? this.kept(outputs) : new Map<string, CachedTensor>(),
+      buffers: new Map(kept.map(layer => [layer, float32Values(outputs[fetches.buffer(layer)])])),
     };
   }
 
@@ -89,10 +101,11 @@ export class ModelSegment {
     const past = input.past?.length ?? 0;
     const length = past + tokens;
     const { rows, cosines, sines } = this.rotaryFor(length);
-    const shape = [rows, this.config.headWidth / 2];
+    const shape = [rows, paddedWidth(this.config.headWidth) / 2];
     return {
       ...values,
       ...this.pastFeeds(input.past),
+      ...this.bufferFeeds(input.buffers, tokens),
       [feeds.lastIndex]: int32Tensor([length - 1], [1]),
       [feeds.length]: int32Tensor([length], []),
       [feeds.cosines]: float32Tensor(cosines, shape),
@@ -114,7 +127,8 @@ export class ModelSegment {
 
   private pastFeeds(past: KeyValueCache | undefined): Record<string, Tensor> {
     const { keyValueHeads, headWidth } = this.config;
-    const none = float32Tensor(new Float32Array(0), [1, keyValueHeads, 0, headWidth]);
+    const shape = [1, keyValueHeads, 0, paddedWidth(headWidth)];
+    const none = float32Tensor(new Float32Array(0), shape);
     const values: Record<string, Tensor> = {};
     for (const { in: name, out } of this.cacheNames()) {
       const kept = past?.tensors.get(out);
@@ -127,6 +141,22 @@ export class ModelSegment {
       values[name] = kept && past && past.length > 0 ? float32Tensor(kept.data, kept.shape) : none;
     }
     return values;
+  }
+
+  private bufferFeeds(buffers: LayerBuffers, tokens: number): Record<string, Tensor> {
+    const [first = 0] = this.layers;
+    if (this.config.architecture !== 'lime') return {};
+    const shape = bufferShape(this.config, tokens);
+    const length = shape.reduce((product, size) => product * size, 1);
+    const before = Array.from({ length: first }, (_, layer) => {
+      const buffer = buffers.get(layer);
+      if (buffer?.length === length) return [feeds.buffer(layer), float32Tensor(buffer, shape)];
+      throw new Failure(
+        'usage',
+        `From layer ${first} on, a LIMe model reads the layers before it: of layer ${layer}, expected ${length} values, found ${buffer?.length ?? 'none'}.`,
+      );
+    });
+    return Object.fromEntries(before) as Record<string, Tensor>;
   }
 
   private kept(outputs: Readonly<Record<string, Tensor>>): KeyValueCache['tensors'] {
@@ -148,7 +178,8 @@ export class ModelSegment {
   private rotaryFor(length: number): RotaryTables {
     if (this.rotary.rows < length) {
       const rows = Math.ceil(length / rotaryStep) * rotaryStep;
-      this.rotary = rotaryTables(this.config.headWidth, this.config.ropeTheta, rows);
+      const { headWidth, ropeTheta } = this.config;
+      this.rotary = rotaryTables(headWidth, ropeTheta, rows, paddedWidth(headWidth) / 2);
     }
     return this.rotary;
   }

@@ -1,6 +1,6 @@
 import { Failure } from '../common/failure.ts';
 import type { PlannedWeight } from '../weights/dequantised.ts';
-import type { GgufFile, GgufTensor } from '../weights/gguf.ts';
+import type { GgufFile } from '../weights/gguf.ts';
 import {
   badMetadata,
   metadataInteger,
@@ -9,6 +9,7 @@ import {
   metadataTexts,
 } from '../weights/ggufMetadata.ts';
 import type { ModelConfig } from './model.ts';
+import { type ExpectedTensor, planWeights } from './weightPlan.ts';
 
 /** A Llama model in a GGUF file: its shape, and which tensor is which weight of the graph. */
 export interface GgufLlama {
@@ -20,14 +21,8 @@ export interface GgufLlama {
 export function readGgufLlama(file: GgufFile): GgufLlama {
   const config = readConfig(file);
   refuseVariants(file, config);
-  const weights = expectedTensors(config).map(expected => find(file, expected, config));
-  const used = new Set(weights.map(weight => weight.tensor.name));
-  const unused = [...file.tensors.keys()].find(name => !used.has(name));
-  if (unused === undefined) return { config, weights };
-  throw new Failure(
-    'unsupported',
-    `${file.path}: tensor "${unused}" is no part of the Llama architecture that Loupe runs.`,
-  );
+  const source = { path: file.path, tensors: file.tensors, fileOf: () => file.path };
+  return { config, weights: planWeights(source, expectedTensors(config), 'Llama') };
 }
 
 function readConfig(file: GgufFile): ModelConfig {
@@ -64,8 +59,8 @@ function refuseVariants(file: GgufFile, config: ModelConfig): void {
   if (heads % keyValueHeads !== 0) {
     throw badMetadata(file, 'llama.attention.head_count_kv', `a divisor of the ${heads} heads`);
   }
-  if (headWidth % 16 !== 0) {
-    throw new Failure('unsupported', `${file.path}: heads of ${headWidth} values; Loupe runs multiples of 16.`);
+  if (headWidth % 2 !== 0) {
+    throw new Failure('unsupported', `${file.path}: heads of ${headWidth} values; Loupe runs even numbers.`);
   }
   const fixed: readonly [key: string, value: number | string][] = [
     ['llama.rope.dimension_count', headWidth],
@@ -83,15 +78,7 @@ function refuseVariants(file: GgufFile, config: ModelConfig): void {
   }
 }
 
-interface Expected {
-  readonly name: string;
-  readonly tensor: string;
-  readonly shape: readonly number[];
-  /** Set where the file's rows are in the order of the interleaved rotation, for so many heads. */
-  readonly interleavedHeads?: number;
-}
-
-function expectedTensors(config: ModelConfig): Expected[] {
+function expectedTensors(config: ModelConfig): ExpectedTensor[] {
   const { width, vocabulary } = config;
   const embed = { name: 'embed', tensor: 'token_embd.weight', shape: [vocabulary, width] };
   return [
@@ -102,7 +89,7 @@ function expectedTensors(config: ModelConfig): Expected[] {
   ];
 }
 
-function layerTensors(config: ModelConfig, layer: number): Expected[] {
+function layerTensors(config: ModelConfig, layer: number): ExpectedTensor[] {
   const { width, feedForward, heads, keyValueHeads, headWidth } = config;
   const queries = heads * headWidth;
   const keys = keyValueHeads * headWidth;
@@ -113,8 +100,8 @@ function layerTensors(config: ModelConfig, layer: number): Expected[] {
   });
   return [
     one('attentionNorm', 'attn_norm', [width]),
-    { ...one('query', 'attn_q', [queries, width]), interleavedHeads: heads },
-    { ...one('key', 'attn_k', [keys, width]), interleavedHeads: keyValueHeads },
+    { ...one('query', 'attn_q', [queries, width]), rowOrder: halfSplitRows(heads, headWidth) },
+    { ...one('key', 'attn_k', [keys, width]), rowOrder: halfSplitRows(keyValueHeads, headWidth) },
     one('value', 'attn_v', [keys, width]),
     one('attentionOut', 'attn_output', [width, queries]),
     one('feedForwardNorm', 'ffn_norm', [width]),
@@ -122,27 +109,6 @@ function layerTensors(config: ModelConfig, layer: number): Expected[] {
     one('up', 'ffn_up', [feedForward, width]),
     one('down', 'ffn_down', [width, feedForward]),
   ];
-}
-
-function find(file: GgufFile, expected: Expected, config: ModelConfig): PlannedWeight {
-  const tensor = file.tensors.get(expected.tensor);
-  const shape = expected.shape.join(' x ');
-  if (!tensor) {
-    throw new Failure('bad-file', `${file.path}: expected tensor "${expected.tensor}" of ${shape}, found none.`);
-  }
-  if (!sameShape(tensor, expected.shape)) {
-    throw new Failure(
-      'bad-file',
-      `${file.path}: tensor "${tensor.name}": expected ${shape}, found ${tensor.shape.join(' x ')}.`,
-    );
-  }
-  const { name, interleavedHeads } = expected;
-  if (interleavedHeads === undefined) return { name, tensor };
-  return { name, tensor, rowOrder: halfSplitRows(interleavedHeads, config.headWidth) };
-}
-
-function sameShape(tensor: GgufTensor, shape: readonly number[]): boolean {
-  return tensor.shape.length === shape.length && tensor.shape.every((length, i) => length === shape[i]);
 }
 
 /** llama.cpp interleaves each head's two rotated halves; the graph, like transformers, keeps them apart. */

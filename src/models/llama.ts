@@ -2,7 +2,9 @@ import { Failure } from '../common/failure.ts';
 import type { Hook } from '../contracts/hooks.ts';
 import { type ExternalData, Graph, type Value } from '../onnx/graph.ts';
 import { isResidual, residualPoint } from './hooks.ts';
+import { bufferShape, type KeysAndValues, layerBuffer, routed } from './lime.ts';
 import type { GraphRequest, ModelConfig } from './model.ts';
+import { cutHeads, padHeads, paddedWidth } from './paddedHeads.ts';
 
 /** Where each weight of the graph lies, by the names that `llamaWeights` gives. */
 export type Weights = ReadonlyMap<string, ExternalData>;
@@ -17,7 +19,7 @@ export const feeds = {
   lastIndex: 'lastIndex',
   /** Number of tokens, those of the cache included, int32. */
   length: 'length',
-  /** Rotations of at least `length` positions, float32 (R, headWidth / 2). */
+  /** Rotations of at least `length` positions, float32 (R, paddedWidth / 2). */
   cosines: 'cosines',
   sines: 'sines',
   /** The token that follows each token, int64 (T). */
@@ -26,6 +28,8 @@ export const feeds = {
   predictions: 'predictions',
   pastKey: (layer: number) => `past.${layer}.key`,
   pastValue: (layer: number) => `past.${layer}.value`,
+  /** LIMe: the buffer of a layer before the graph's first (T, KV, 2 headWidth). */
+  buffer: (layer: number) => `before.${layer}.buffer`,
 } as const;
 
 export const fetches = {
@@ -35,6 +39,8 @@ export const fetches = {
   probabilities: 'probabilities',
   presentKey: (layer: number) => `present.${layer}.key`,
   presentValue: (layer: number) => `present.${layer}.value`,
+  /** LIMe: the buffer of a layer of the graph (T, KV, 2 headWidth). */
+  buffer: (layer: number) => `${layer}.buffer`,
 } as const;
 
 /** The layers whose keys and values a graph reads and gives. */
@@ -50,7 +56,7 @@ function pointsOf(config: ModelConfig, request: GraphRequest): { start: number; 
 }
 
 /**
- * The graph of a Llama model, from the token ids or a residual hook to the deepest hook or the head.
+ * The graph of a Llama or LIMe model, from the token ids or a residual hook to the deepest hook or the head.
  * Source: Touvron et al. 2023, arXiv 2302.13971; grouped queries: Ainslie et al. 2023, arXiv 2305.13245.
  */
 export function buildLlama(config: ModelConfig, weights: Weights, request: GraphRequest): Uint8Array {
@@ -77,6 +83,8 @@ class LlamaGraph {
   private readonly request: GraphRequest;
   private rotary: readonly [Value, Value] | undefined;
   private lengths: readonly [Value, Value] | undefined;
+  /** LIMe: of the layers so far, those before the graph's first included. */
+  private buffers: Value[] | undefined;
 
   constructor(config: ModelConfig, weights: Weights, request: GraphRequest) {
     this.config = config;
@@ -148,12 +156,19 @@ class LlamaGraph {
         graph.int64([1, -1, count * headWidth]),
       ]); // (1, T, count * headWidth)
     const query = one('query', heads);
-    const key = one('key', keyValueHeads);
-    const value = one('value', keyValueHeads);
+    const own = { key: one('key', keyValueHeads), value: one('value', keyValueHeads) };
+    const { key, value } = config.architecture === 'lime' ? this.routed(own, layer) : own;
     const [mixed, presentKey, presentValue] = graph.ops(
       3,
       'GroupQueryAttention',
-      [query, key, value, ...this.past(layer), ...this.sequence(), ...this.rotaryTables()],
+      [
+        padHeads(graph, query, heads, headWidth),
+        padHeads(graph, key, keyValueHeads, headWidth),
+        padHeads(graph, value, keyValueHeads, headWidth),
+        ...this.past(layer),
+        ...this.sequence(),
+        ...this.rotaryTables(),
+      ],
       {
         num_heads: BigInt(heads),
         kv_num_heads: BigInt(keyValueHeads),
@@ -163,17 +178,30 @@ class LlamaGraph {
       'com.microsoft',
     );
     if (this.request.cache) {
-      const shape = [1, keyValueHeads, 'S', headWidth];
+      const shape = [1, keyValueHeads, 'S', paddedWidth(headWidth)];
       graph.output(presentKey, fetches.presentKey(layer), 'float32', shape);
       graph.output(presentValue, fetches.presentValue(layer), 'float32', shape);
     }
-    const rows = graph.op('Reshape', [mixed, graph.int64([-1, heads * headWidth])]); // (T, H * headWidth)
+    const rows = cutHeads(graph, mixed, heads, headWidth); // (T, H * headWidth)
     return this.linear(rows, `${name}.attentionOut`); // (T, D)
+  }
+
+  /** LIMe: what the layer's heads read in place of its own keys and values, which the first layer has alone. */
+  private routed(own: KeysAndValues, layer: number): KeysAndValues {
+    const { graph, config } = this;
+    this.buffers ??= Array.from({ length: layer }, (_, before) =>
+      graph.input(feeds.buffer(before), 'float32', bufferShape(config, 'T')),
+    );
+    const buffer = layerBuffer(graph, own, config);
+    this.buffers.push(buffer);
+    graph.output(buffer, fetches.buffer(layer), 'float32', bufferShape(config, 'T'));
+    if (layer === 0) return own;
+    return routed(graph, this.buffers, this.weight(`blocks.${layer}.router`), config);
   }
 
   private past(layer: number): readonly (Value | undefined)[] {
     if (!this.request.cache) return [undefined, undefined];
-    const shape = [1, this.config.keyValueHeads, 'P', this.config.headWidth];
+    const shape = [1, this.config.keyValueHeads, 'P', paddedWidth(this.config.headWidth)];
     return [
       this.graph.input(feeds.pastKey(layer), 'float32', shape),
       this.graph.input(feeds.pastValue(layer), 'float32', shape),
@@ -189,7 +217,7 @@ class LlamaGraph {
   }
 
   private rotaryTables(): readonly [Value, Value] {
-    const shape = ['R', this.config.headWidth / 2];
+    const shape = ['R', paddedWidth(this.config.headWidth) / 2];
     this.rotary ??= [
       this.graph.input(feeds.cosines, 'float32', shape),
       this.graph.input(feeds.sines, 'float32', shape),

@@ -2,7 +2,8 @@ import type { Hook } from '../contracts/hooks.ts';
 
 /** The shape of a decoder-only transformer, whatever file it came from. */
 export interface ModelConfig {
-  readonly architecture: 'llama';
+  /** 'lime': a Llama whose layers route keys and values of earlier layers to their heads. */
+  readonly architecture: 'llama' | 'lime';
   readonly name: string;
   readonly layers: number; // L
   readonly width: number; // D

@@ -15,15 +15,25 @@ import { join } from 'node:path';
 import { throwIfCancelled } from '../common/cancelled.ts';
 import { Failure } from '../common/failure.ts';
 import { sha256 } from './fileHash.ts';
-import type { GgufFile, GgufTensor } from './gguf.ts';
-import { decodeBlocks } from './ggufBlocks.ts';
+import { type BlockType, decodeBlocks } from './ggufBlocks.ts';
+
+/** Where a tensor lies in a file, and how its numbers are encoded. */
+export interface StoredTensor {
+  readonly name: string;
+  readonly type: BlockType;
+  /** Row-major, the contiguous dimension last. */
+  readonly shape: readonly number[];
+  /** From the start of the file. */
+  readonly offset: number;
+}
 
 /** A tensor to decode, under the name that the model's graph gives it. */
 export interface PlannedWeight {
   readonly name: string;
-  readonly tensor: GgufTensor;
-  /** Row r of the result is row rowOrder[r] of the file's tensor; absent: the file's order. */
+  readonly tensor: StoredTensor;
+  /** Row r of the result is row rowOrder[r] of the file's tensor; absent: all rows in the file's order. */
   readonly rowOrder?: Uint32Array;
+  readonly file: string;
 }
 
 /** Float32 values that lie in a file, little-endian and row-major, to be memory-mapped. */
@@ -36,7 +46,7 @@ export interface MappedWeight {
 
 export interface DequantiseOptions {
   readonly cacheFolder: string;
-  /** The sha256 of the GGUF file: one cache file for each content and plan. */
+  /** The sha256 of the model's files: one cache file for each content and plan. */
   readonly hash: string;
   readonly signal?: AbortSignal | undefined;
   readonly report?: ((fraction: number) => void) | undefined;
@@ -49,7 +59,6 @@ const chunkValues = 1 << 20;
 
 /** The weights as one float32 file in the cache folder, made on first use and memory-mapped afterwards. */
 export async function dequantised(
-  file: GgufFile,
   plan: readonly PlannedWeight[],
   options: DequantiseOptions,
 ): Promise<ReadonlyMap<string, MappedWeight>> {
@@ -57,10 +66,15 @@ export async function dequantised(
   await mkdir(options.cacheFolder, { recursive: true }).catch(onDisk(options.cacheFolder));
   // onnxruntime refuses a path that leads through a symbolic link out of its folder.
   const folder = await realpath(options.cacheFolder);
-  const key = sha256(JSON.stringify([layoutVersion, options.hash, ...places])).slice(0, 32);
+  // The same content in another place has the same key.
+  const content = JSON.stringify(
+    [layoutVersion, options.hash, ...places],
+    (name, value: unknown) => (name === 'file' ? undefined : value),
+  );
+  const key = sha256(content).slice(0, 32);
   const path = join(folder, `${key}.f32`);
   if (!(await isWhole(path, byteLength))) {
-    await make(path, byteLength, { file, places, options });
+    await make(path, byteLength, { places, options });
   }
   return new Map(places.map(place => [place.name, { path, ...place }]));
 }
@@ -70,7 +84,8 @@ type Place = Omit<MappedWeight, 'path'> & PlannedWeight;
 function layOut(plan: readonly PlannedWeight[]): { places: Place[]; byteLength: number } {
   let end = 0;
   const places = plan.map(weight => {
-    const { shape } = weight.tensor;
+    const { tensor, rowOrder } = weight;
+    const shape = rowOrder ? [rowOrder.length, ...tensor.shape.slice(1)] : tensor.shape;
     const offset = Math.ceil(end / tensorAlignment) * tensorAlignment;
     const byteLength = shape.reduce((product, length) => product * length, 4);
     end = offset + byteLength;
@@ -121,7 +136,6 @@ async function hashOf(path: string): Promise<string> {
 }
 
 interface Work {
-  readonly file: GgufFile;
   readonly places: readonly Place[];
   readonly options: DequantiseOptions;
 }
@@ -171,7 +185,7 @@ function onDisk(path: string): (error: unknown) => never {
 }
 
 async function writeDraft(draft: string, byteLength: number, work: Work): Promise<string> {
-  const source = await open(work.file.path);
+  const sources = new Map<string, FileHandle>();
   const target = await open(draft, 'wx');
   const hash = createHash('sha256');
   let end = 0;
@@ -181,7 +195,9 @@ async function writeDraft(draft: string, byteLength: number, work: Work): Promis
       await writeAll(target, padding, end);
       hash.update(padding);
       end = place.offset;
-      for await (const values of decodedRows(source, place, work.file.path)) {
+      const source = sources.get(place.file) ?? (await open(place.file));
+      sources.set(place.file, source);
+      for await (const values of decodedRows(source, place)) {
         throwIfCancelled(work.options.signal);
         const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
         await writeAll(target, bytes, end);
@@ -193,7 +209,7 @@ async function writeDraft(draft: string, byteLength: number, work: Work): Promis
     await target.sync();
     return hash.digest('hex');
   } finally {
-    await source.close();
+    for (const source of sources.values()) await source.close();
     await target.close();
   }
 }
@@ -205,14 +221,10 @@ async function writeAll(target: FileHandle, bytes: Uint8Array, at: number): Prom
 }
 
 /** Decodes a tensor in runs of rows; the yielded array is overwritten by the next run. */
-async function* decodedRows(
-  source: FileHandle,
-  weight: PlannedWeight,
-  path: string,
-): AsyncGenerator<Float32Array> {
-  const { tensor, rowOrder } = weight;
-  const width = tensor.shape.at(-1) ?? 1;
-  const rows = tensor.shape.slice(0, -1).reduce((product, length) => product * length, 1);
+async function* decodedRows(source: FileHandle, place: Place): AsyncGenerator<Float32Array> {
+  const { tensor, rowOrder, shape, file: path } = place;
+  const width = shape.at(-1) ?? 1;
+  const rows = shape.slice(0, -1).reduce((product, length) => product * length, 1);
   const rowBytes = (width / tensor.type.blockLength) * tensor.type.blockBytes;
   const most = Math.max(1, Math.min(rows, Math.floor(chunkValues / width)));
   const bytes = new Uint8Array(most * rowBytes);
@@ -257,7 +269,7 @@ async function readAll(
   }
 }
 
-function refuseNonFinite(values: Float32Array, tensor: GgufTensor, path: string): void {
+function refuseNonFinite(values: Float32Array, tensor: StoredTensor, path: string): void {
   for (const value of values) {
     if (Math.abs(value) < Infinity) continue;
     throw new Failure(

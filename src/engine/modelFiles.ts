@@ -1,0 +1,40 @@
+import { readFile, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { readGgufLlama } from '../models/ggufLlama.ts';
+import { readLlamaFolder } from '../models/llamaFolder.ts';
+import type { ModelConfig, Tokenizer } from '../models/model.ts';
+import { ggufTokenizer } from '../models/tokenizer.ts';
+import { AbsentTokenizer, jsonTokenizer } from '../models/tokenizerJson.ts';
+import type { PlannedWeight } from '../weights/dequantised.ts';
+import { readGguf } from '../weights/gguf.ts';
+
+/** What a model's files say, whatever their format; the weights are still in them. */
+export interface ModelFiles {
+  readonly name: string;
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer;
+  readonly weights: readonly PlannedWeight[];
+  /** Those that hold the weights. */
+  readonly files: readonly string[];
+}
+
+/** Reads a GGUF file, or a folder of transformers' layout, which one of its safetensors files can stand for. */
+export async function readModelFiles(path: string): Promise<ModelFiles> {
+  const status = await stat(path).catch(() => undefined);
+  if (status?.isDirectory()) return readFolder(path);
+  if (status && /\.safetensors$/i.test(path)) return readFolder(dirname(path));
+  const file = readGguf(path);
+  const tokenizer = ggufTokenizer(file);
+  const name = basename(file.path).replace(/\.gguf$/i, '');
+  return { name, ...readGgufLlama(file), tokenizer, files: [file.path] };
+}
+
+async function readFolder(folder: string): Promise<ModelFiles> {
+  const { config, weights, files } = await readLlamaFolder(folder);
+  const path = join(folder, 'tokenizer.json');
+  const isThere = (await stat(path).catch(() => undefined))?.isFile();
+  const tokenizer = isThere
+    ? jsonTokenizer(await readFile(path, 'utf8'), path, config.vocabulary)
+    : new AbsentTokenizer(path, config.vocabulary);
+  return { name: config.name, config, tokenizer, weights, files };
+}
