@@ -13,9 +13,8 @@ export type Shape = readonly Dimension[];
 export class Shapes {
   private readonly graph: Graph;
   private readonly shapes = new Map<string, Shape>();
-  private readonly integers = new Map<string, readonly number[]>();
-  /** Results of `Shape` over a whole value, and the name of that value. */
-  private readonly shapeReadings = new Map<string, string>();
+  /** Constants of int64 and what `Shape` reads, by lengths known in the same way. */
+  private readonly lists = new Map<string, Shape>();
   private seenNodes = 0;
   private seenInitializers = 0;
   private unnamed = 0;
@@ -37,7 +36,7 @@ export class Shapes {
   /** The integers of a constant. */
   constant(value: Value): readonly number[] | undefined {
     this.catchUp();
-    return this.integers.get(value.name);
+    return this.numbers(value.name);
   }
 
   /** Says what cannot be inferred: that `value` has the shape of `other`. */
@@ -53,7 +52,7 @@ export class Shapes {
       if (!tensor) continue;
       this.shapes.set(tensor.name, tensor.dims.map(Number));
       const small = tensor.dataType === int64 && tensor.dims.length <= 1;
-      if (small) this.integers.set(tensor.name, integersOf(tensor));
+      if (small) this.lists.set(tensor.name, integersOf(tensor));
     }
     for (; this.seenNodes < node.length; this.seenNodes++) {
       const next = node[this.seenNodes];
@@ -64,15 +63,31 @@ export class Shapes {
   private visit(node: NodeProto): void {
     const [input = '', second = ''] = node.input;
     const [output = ''] = node.output;
-    if (node.opType === 'Shape' && node.attribute.length === 0) {
-      this.shapeReadings.set(output, input);
-    }
+    const list = this.listOf(node);
+    if (list) this.lists.set(output, list);
     if (node.opType === 'Split') {
       this.visitSplit(node);
       return;
     }
     const shape = this.outputShape(node, this.shapes.get(input), this.shapes.get(second));
     if (shape) this.shapes.set(output, shape);
+  }
+
+  private listOf(node: NodeProto): Shape | undefined {
+    const [input = ''] = node.input;
+    if (node.opType === 'Concat') {
+      const parts = node.input.map(name => this.lists.get(name));
+      return parts.every(part => part !== undefined) ? parts.flat() : undefined;
+    }
+    if (node.opType !== 'Shape') return undefined;
+    const shape = this.shapes.get(input);
+    const end = intAttribute(node, 'end', shape?.length ?? 0);
+    return shape?.slice(intAttribute(node, 'start', 0), end);
+  }
+
+  private numbers(name: string | undefined): readonly number[] | undefined {
+    const list = this.lists.get(name ?? '');
+    return list?.every(length => typeof length === 'number') ? list : undefined;
   }
 
   private outputShape(node: NodeProto, a: Shape | undefined, b: Shape | undefined) {
@@ -175,8 +190,7 @@ export class Shapes {
 
   /** The shape that a Reshape or an Expand names. */
   private target(node: NodeProto): Shape | undefined {
-    const name = node.input[1] ?? '';
-    return this.integers.get(name) ?? this.shapes.get(this.shapeReadings.get(name) ?? '');
+    return this.lists.get(node.input[1] ?? '');
   }
 
   private reshaped(node: NodeProto, a: Shape | undefined): Shape | undefined {
@@ -201,7 +215,7 @@ export class Shapes {
   }
 
   private unsqueezed(node: NodeProto, a: Shape | undefined): Shape | undefined {
-    const axes = this.integers.get(node.input[1] ?? '');
+    const axes = this.numbers(node.input[1]);
     if (!a || !axes) return undefined;
     const rank = a.length + axes.length;
     const added = new Set(axes.map(axis => fromStart(axis, rank)));
@@ -210,7 +224,7 @@ export class Shapes {
   }
 
   private reduced(node: NodeProto, a: Shape | undefined): Shape | undefined {
-    const axes = this.integers.get(node.input[1] ?? '');
+    const axes = this.numbers(node.input[1]);
     if (!a || (node.input[1] && !axes) || (node.opType === 'Squeeze' && !axes)) return undefined;
     const gone = new Set(axes?.map(axis => fromStart(axis, a.length)) ?? a.keys());
     const keep = node.opType !== 'Squeeze' && intAttribute(node, 'keepdims', 1) === 1;
@@ -220,8 +234,8 @@ export class Shapes {
   private sliced(node: NodeProto, a: Shape): Shape | undefined {
     const [starts, ends, axes = [...a.keys()], steps] = node.input
       .slice(1)
-      .map(name => this.integers.get(name));
-    if (node.input[3] && !this.integers.has(node.input[3])) return undefined;
+      .map(name => this.numbers(name));
+    if (node.input[3] && !this.numbers(node.input[3])) return undefined;
     const shape = [...this.changed(a, axes)];
     axes.forEach((axis, i) => {
       const [length, start, end] = [a.at(axis), starts?.[i], ends?.[i]];
@@ -248,10 +262,12 @@ export class Shapes {
   private visitSplit(node: NodeProto): void {
     const shape = this.shapes.get(node.input[0] ?? '');
     if (!shape) return;
-    const sizes = this.integers.get(node.input[1] ?? '');
+    const sizes = this.lists.get(node.input[1] ?? '');
     const axis = fromStart(intAttribute(node, 'axis', 0), shape.length);
+    const whole = shape[axis];
+    const even = typeof whole === 'number' && !node.input[1] ? whole / node.output.length : NaN;
     node.output.forEach((name, part) => {
-      const length = sizes?.[part] ?? this.fresh();
+      const length = sizes?.[part] ?? (Number.isInteger(even) ? even : this.fresh());
       this.shapes.set(
         name,
         shape.map((known, i) => (i === axis ? length : known)),

@@ -53,8 +53,12 @@ function gridShape(math: Algebra, q: Value, groups: number): Value {
 
 /** Each pair (x[i], x[i + headWidth / 2]) turned by the angle of its token, x (B, heads, T, headWidth). */
 function rotate(math: Algebra, node: OpNode, x: Value, tokens: Value): Value {
-  const rows = (table: Value) =>
-    math.op('Slice', [table, math.integers(0), tokens, math.integers(0)]); // (T, headWidth / 2)
+  const rows = (table: Value) => {
+    const sliced = math.op('Slice', [table, math.integers(0), tokens, math.integers(0)]);
+    // As a Reshape, so that the shape is known to be that of the tokens.
+    const shape = math.op('Concat', [tokens, math.shape(table, 1)], { axis: 0n });
+    return math.reshape(sliced, shape); // (T, headWidth / 2)
+  };
   const [cosines, sines] = [rows(node.input(7)), rows(node.input(8))];
   const [first, second] = math.graph.ops(2, 'Split', [x], { axis: 3n, num_outputs: 2n });
   const turned = [
