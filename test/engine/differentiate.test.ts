@@ -294,6 +294,43 @@ describe('Differentiation', () => {
     );
   });
 
+  it('refuses what an op may ask and its rule does not do', () => {
+    const refusedBy = (build: (graph: Graph, a: Value) => Value) => {
+      const graph = new Graph();
+      const result = build(graph, graph.input('a', 'float64', [2, 3, 8]));
+      graph.output(result, 'loss', 'float64', []);
+      return () => differentiate(graph.bytes(), { of: 'loss', by: ['a'] });
+    };
+    const steps = refusedBy((graph, a) =>
+      graph.op('Slice', [a, ...[0, 3, 1, 2].map(n => graph.int64([n]))]),
+    );
+    assert.throws(steps, refused('unsupported', /Slice .* takes steps other than 1/));
+    const axis = refusedBy((graph, a) =>
+      graph.op('SimplifiedLayerNormalization', [a, a], { axis: 1n }),
+    );
+    assert.throws(axis, refused('unsupported', /SimplifiedLayerNormalization .* another axis/));
+    const attentionOf = (rest: readonly Value[], attributes: Attributes = {}) =>
+      refusedBy(
+        (graph, a) =>
+          graph.ops(
+            3,
+            'GroupQueryAttention',
+            [a, a, a, ...rest],
+            { num_heads: 1n, kv_num_heads: 1n, scale: { float: 1 }, ...attributes },
+            'com.microsoft',
+          )[0],
+      );
+    assert.throws(
+      attentionOf([{ name: 'a' }, { name: 'a' }]),
+      refused('unsupported', /GroupQueryAttention .* reads a past/),
+    );
+    assert.throws(
+      attentionOf([], { local_window_size: 4n }),
+      refused('unsupported', /GroupQueryAttention .* has a window/),
+    );
+    assert.doesNotThrow(attentionOf([]));
+  });
+
   it('adds nothing for what is frozen', () => {
     const products = (...by: string[]) => {
       const { node } = Graph.read(differentiate(small().bytes(), { of: 'loss', by })).proto;
