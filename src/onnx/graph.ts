@@ -1,12 +1,21 @@
-import { create, toBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import {
   AttributeProto_AttributeType as AttributeKind,
+  AttributeProtoSchema,
+  type AttributeProto,
+  type GraphProto,
+  GraphProtoSchema,
   ModelProtoSchema,
+  NodeProtoSchema,
   TensorProto_DataLocation as DataLocation,
   TensorProto_DataType as DataType,
+  TensorProtoSchema,
+  type ValueInfoProto,
+  ValueInfoProtoSchema,
 } from 'onnx-buf';
+import { Failure } from '../common/failure.ts';
 
-export type ElementType = 'float32' | 'int32' | 'int64';
+export type ElementType = 'float32' | 'float64' | 'int32' | 'int64';
 
 /** A tensor of the graph under construction; only the graph that made it may use it. */
 export interface Value {
@@ -29,33 +38,63 @@ export interface ExternalData {
 
 const elementTypes = {
   float32: DataType.FLOAT,
+  float64: DataType.DOUBLE,
   int32: DataType.INT32,
   int64: DataType.INT64,
 } as const;
 
+/** The version of ONNX's operators that graphs are written in. */
+const opset = 21n;
+
 /** Builds an ONNX model: values flow from `input`, constants and `op` to `output`. */
 export class Graph {
-  private readonly nodes: object[] = [];
-  private readonly initializers: object[] = [];
-  private readonly inputs: object[] = [];
-  private readonly outputs: object[] = [];
+  /** What has been built so far, its nodes in the order in which they can run. */
+  readonly proto: GraphProto;
   private readonly externals = new Map<string, Value>();
-  private made = 0;
+  private made: number;
+
+  constructor(proto: GraphProto = create(GraphProtoSchema, { name: 'loupe' })) {
+    this.proto = proto;
+    this.made = firstFreeNumber(proto);
+  }
+
+  /** A graph that `bytes` made, to be built on. */
+  static read(model: Uint8Array): Graph {
+    const { graph, opsetImport } = fromBinary(ModelProtoSchema, model);
+    const version = opsetImport.find(({ domain }) => domain === '')?.version;
+    if (graph && version === opset) return new Graph(graph);
+    throw new Failure(
+      'unsupported',
+      `Expected a graph of ONNX opset ${String(opset)}, found ${String(version ?? 'none')}.`,
+    );
+  }
 
   input(name: string, type: ElementType, shape: readonly Dimension[]): Value {
-    this.inputs.push(valueInfo(name, type, shape));
+    this.proto.input.push(valueInfo(name, type, shape));
     return { name };
   }
 
   /** Lets `value` out under `name`. */
   output(value: Value, name: string, type: ElementType, shape: readonly Dimension[]): void {
-    this.nodes.push({
-      opType: 'Identity',
-      name: `out:${name}`,
-      input: [value.name],
-      output: [name],
-    });
-    this.outputs.push(valueInfo(name, type, shape));
+    this.outputAs(value, valueInfo(name, type, shape));
+  }
+
+  /** Lets `value` out under the name, of the type and shape that `info` says. */
+  outputAs(value: Value, info: ValueInfoProto): void {
+    this.alias(value, info.name);
+    this.proto.output.push(info);
+  }
+
+  /** Gives `value` another name. */
+  alias(value: Value, name: string): void {
+    this.proto.node.push(
+      create(NodeProtoSchema, {
+        opType: 'Identity',
+        name: `out:${name}`,
+        input: [value.name],
+        output: [name],
+      }),
+    );
   }
 
   float32(values: Float32Array, shape: readonly number[]): Value {
@@ -70,9 +109,9 @@ export class Graph {
   external(name: string, data: ExternalData): Value {
     const known = this.externals.get(name);
     if (known) return known;
-    const value = { name: `weight:${name}` };
+    const value = { name: weightName(name) };
     this.externals.set(name, value);
-    this.initializers.push({
+    const initializer = create(TensorProtoSchema, {
       name: value.name,
       dataType: DataType.FLOAT,
       dims: data.shape.map(BigInt),
@@ -83,6 +122,7 @@ export class Graph {
         { key: 'length', value: String(data.byteLength) },
       ],
     });
+    this.proto.initializer.push(initializer);
     return value;
   }
 
@@ -105,29 +145,40 @@ export class Graph {
     attributes: Readonly<Record<string, Attribute>> = {},
     domain = '',
   ): Outputs<N> {
+    return this.outputsOf(count, type, inputs, attributes, domain) as unknown as Outputs<N>;
+  }
+
+  /** Adds a node with as many outputs as the caller knows only when it runs. */
+  outputsOf(
+    count: number,
+    type: string,
+    inputs: readonly (Value | undefined)[],
+    attributes: Readonly<Record<string, Attribute>> = {},
+    domain = '',
+  ): readonly Value[] {
     const values = Array.from({ length: count }, () => ({ name: `%${this.made++}` }));
-    this.nodes.push({
+    const node = create(NodeProtoSchema, {
       opType: type,
       domain,
-      name: `${type}:${this.nodes.length}`,
+      name: `${type}:${values[0]?.name ?? ''}`,
       input: inputs.map(input => input?.name ?? ''),
       output: values.map(value => value.name),
       attribute: Object.entries(attributes).map(([name, value]) => attributeProto(name, value)),
     });
-    return values as unknown as Outputs<N>;
+    this.proto.node.push(node);
+    return values;
   }
 
   /** The model as an ONNX protobuf. */
   bytes(): Uint8Array {
-    const { nodes: node, initializers: initializer, inputs: input, outputs: output } = this;
     const model = create(ModelProtoSchema, {
       irVersion: 10n,
       producerName: 'loupe',
       opsetImport: [
-        { domain: '', version: 21n },
+        { domain: '', version: opset },
         { domain: 'com.microsoft', version: 1n },
       ],
-      graph: { name: 'loupe', node, initializer, input, output },
+      graph: this.proto,
     });
     return toBinary(ModelProtoSchema, model);
   }
@@ -138,12 +189,14 @@ export class Graph {
     values: Float32Array | BigInt64Array,
   ): Value {
     const value = { name: `%${this.made++}` };
-    this.initializers.push({
+    const { buffer, byteOffset, byteLength } = values;
+    const initializer = create(TensorProtoSchema, {
       name: value.name,
       dataType: elementTypes[type],
       dims: shape.map(BigInt),
-      rawData: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
+      rawData: new Uint8Array(buffer, byteOffset, byteLength) as Uint8Array<ArrayBuffer>,
     });
+    this.proto.initializer.push(initializer);
     return value;
   }
 }
@@ -156,21 +209,45 @@ interface OutputsByCount {
 
 type Outputs<N extends 1 | 2 | 3> = OutputsByCount[N];
 
-function valueInfo(name: string, type: ElementType, shape: readonly Dimension[]): object {
-  const dim = shape.map(length =>
-    typeof length === 'string'
-      ? { value: { case: 'dimParam', value: length } }
-      : { value: { case: 'dimValue', value: BigInt(length) } },
-  );
-  const tensorType = { elemType: elementTypes[type], shape: { dim } };
-  return { name, type: { value: { case: 'tensorType', value: tensorType } } };
+/** The value that holds the weight `name`. */
+export function weightName(name: string): string {
+  return `weight:${name}`;
 }
 
-function attributeProto(name: string, value: Attribute): object {
-  if (typeof value === 'bigint') return { name, type: AttributeKind.INT, i: value };
+/** Values are numbered %0, %1, ... as they are made. */
+function firstFreeNumber(proto: GraphProto): number {
+  const names = [
+    ...proto.initializer.map(({ name }) => name),
+    ...proto.node.flatMap(({ output }) => output),
+  ];
+  return names.reduce((free, name) => {
+    const number = /^%(\d+)$/.exec(name)?.[1];
+    return number === undefined ? free : Math.max(free, Number(number) + 1);
+  }, 0);
+}
+
+function valueInfo(name: string, type: ElementType, shape: readonly Dimension[]): ValueInfoProto {
+  const dim = shape.map(length =>
+    typeof length === 'string'
+      ? { value: { case: 'dimParam' as const, value: length } }
+      : { value: { case: 'dimValue' as const, value: BigInt(length) } },
+  );
+  const tensorType = { elemType: elementTypes[type], shape: { dim } };
+  return create(ValueInfoProtoSchema, {
+    name,
+    type: { value: { case: 'tensorType', value: tensorType } },
+  });
+}
+
+function attributeProto(name: string, value: Attribute): AttributeProto {
+  return create(AttributeProtoSchema, { name, ...attributeValue(value) });
+}
+
+function attributeValue(value: Attribute) {
+  if (typeof value === 'bigint') return { type: AttributeKind.INT, i: value };
   if (typeof value === 'string') {
-    return { name, type: AttributeKind.STRING, s: new TextEncoder().encode(value) };
+    return { type: AttributeKind.STRING, s: new TextEncoder().encode(value) };
   }
-  if ('float' in value) return { name, type: AttributeKind.FLOAT, f: value.float };
-  return { name, type: AttributeKind.INTS, ints: [...value] };
+  if ('float' in value) return { type: AttributeKind.FLOAT, f: value.float };
+  return { type: AttributeKind.INTS, ints: [...value] };
 }

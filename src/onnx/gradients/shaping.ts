@@ -1,0 +1,90 @@
+import type { Value } from '../graph.ts';
+import type { Algebra } from './algebra.ts';
+import type { OpNode, Rule, RuleTable } from './rule.ts';
+
+const backToShape: Rule = (math, { a }, d) => [() => math.reshape(d, math.shape(a))];
+
+/** Ops that move elements, or pick some of them. */
+export const shapingRules: RuleTable = {
+  Reshape: backToShape,
+  Squeeze: backToShape,
+  Unsqueeze: backToShape,
+  Expand: (math, { a }, d) => [() => math.sumTo(d, a)],
+  Transpose: (math, node, d) => {
+    const order = node.ints('perm');
+    // Without an order the axes are reversed, which undoes itself.
+    const inverse = order && { perm: order.map((_, axis) => BigInt(order.indexOf(axis))) };
+    return [() => math.op('Transpose', [d], inverse)];
+  },
+  Concat: (math, node, d) => {
+    const axis = node.int('axis', 0);
+    const parts = node.proto.input.map((_, i) => node.input(i));
+    const lengths = parts.map(part => lengthAlong(math, part, axis));
+    const sizes = math.op('Concat', lengths, { axis: 0n });
+    const split = math.graph.outputsOf(parts.length, 'Split', [d, sizes], { axis: BigInt(axis) });
+    return split.map(part => () => part);
+  },
+  Split: (math, node) => [
+    () => {
+      const parts = node.proto.output.map(
+        (_, i) => node.gradients[i] ?? math.filled(0, node.output(i)),
+      );
+      return math.op('Concat', parts, { axis: BigInt(node.int('axis', 0)) });
+    },
+  ],
+  Slice: (math, node, d) => [() => padded(math, node, d)],
+  Gather: (math, node, d) => [() => gathered(math, node, d)],
+  GatherElements: (math, node, d) => [
+    () => scattered(math, node.a, node.b, d, node.int('axis', 0)),
+  ],
+  // The k largest are elements of the input, and their places are known.
+  TopK: (math, node, d) => [() => scattered(math, node.a, node.output(1), d, node.int('axis', -1))],
+};
+
+/** The length along an axis, int64 (1). */
+function lengthAlong(math: Algebra, value: Value, axis: number): Value {
+  return math.shape(value, axis, axis === -1 ? undefined : axis + 1);
+}
+
+/**
+ * Zeros of the shape of `like`, with `d` added at `indices` along the axis. ScatterElements runs on one thread and adds
+ * right where indices repeat; ScatterND loses additions when several threads run it.
+ */
+function scattered(math: Algebra, like: Value, indices: Value, d: Value, axis: number): Value {
+  return math.op('ScatterElements', [math.filled(0, like), indices, d], {
+    axis: BigInt(axis),
+    reduction: 'add',
+  });
+}
+
+/** The indices of a Gather take the place of one axis: they are laid along it and repeated over the others. */
+function gathered(math: Algebra, node: OpNode, d: Value): Value {
+  const axis = node.int('axis', 0);
+  const before = math.shape(node.a, 0, axis);
+  const behind = axis === -1 ? math.integers() : math.shape(node.a, axis + 1);
+  const ones = math.op('Expand', [math.integers(1), math.shape(behind)]);
+  const column = math.op('Concat', [math.integers(-1), ones], { axis: 0n });
+  const count = math.reshape(math.op('Size', [node.b]), math.integers(1));
+  const shape = math.op('Concat', [before, count, behind], { axis: 0n });
+  const indices = math.op('Expand', [math.reshape(node.b, column), shape]);
+  return scattered(math, node.a, indices, math.reshape(d, shape), axis);
+}
+
+/** What a Slice left out, as zeros around `d`. */
+function padded(math: Algebra, node: OpNode, d: Value): Value {
+  const steps = node.optionalInput(4);
+  if (steps && !math.constant(steps)?.every(step => step === 1)) {
+    node.refuse('takes steps other than 1');
+  }
+  const axes = node.optionalInput(3);
+  const lengthsOf = (value: Value) =>
+    axes ? math.op('Gather', [math.shape(value), axes]) : math.shape(value);
+  const [lengths, kept, starts] = [lengthsOf(node.a), lengthsOf(d), node.input(1)];
+  const zero = math.integers(0);
+  const fromEnd = math.op('Less', [starts, zero]);
+  const counted = math.op('Where', [fromEnd, math.add(starts, lengths), starts]);
+  const before = math.op('Min', [math.op('Max', [counted, zero]), lengths]);
+  const behind = math.subtract(math.subtract(lengths, kept), before);
+  const pads = math.op('Concat', [before, behind], { axis: 0n });
+  return math.op('Pad', [d, pads, undefined, axes]);
+}
