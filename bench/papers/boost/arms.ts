@@ -25,29 +25,30 @@ export interface Plan {
   readonly extendedTokens: ReadonlyMap<string, number>;
 }
 
-/** Every training, those that say most about all domains first. */
+/** Every training, those that say most first. */
 export function armsOf(plan: Plan): readonly Arm[] {
   const { domains, baseK, ks, tokens, seeds, budgets, extendedTokens } = plan;
-  const [k = 5] = ks;
-  const each = (arms: (domain: string) => Omit<Arm, 'domain'>[]): Arm[] =>
-    domains.flatMap(domain => arms(domain).map(arm => ({ domain, ...arm })));
-  const others = Array.from({ length: seeds - 1 }, (_, i) => i + 1);
-  const extended = ['extended-random', 'extended-active'] as const;
+  const [k = 5, ...otherKs] = ks;
+  const each = (arms: readonly Omit<Arm, 'domain'>[], among = domains): Arm[] =>
+    among.flatMap(domain => arms.map(arm => ({ domain, ...arm })));
+  const boost = { method: 'boost', k, tokens, seed: 0 } as const;
+  const extended = (among: readonly string[]): Arm[] =>
+    among.flatMap(domain =>
+      (['extended-random', 'extended-active'] as const).map(method => {
+        return { domain, method, k: baseK, tokens: extendedTokens.get(domain) ?? tokens, seed: 0 };
+      }),
+    );
   return [
-    ...each(() => [
-      { method: 'boost', k, tokens, seed: 0 },
-      { method: 'mixed', k, tokens, seed: 0 },
-      ...ks.slice(1).map(other => ({ method: 'boost' as const, k: other, tokens, seed: 0 })),
-      ...others.map(seed => ({ method: 'boost' as const, k, tokens, seed })),
-      ...budgets.map(budget => ({ method: 'boost' as const, k, tokens: budget, seed: 0 })),
+    ...each([boost]),
+    ...each([{ method: 'fine-tuned', k: baseK, tokens, seed: 0 }]),
+    ...extended(domains.slice(0, 1)),
+    ...each([
+      { ...boost, method: 'mixed' },
+      ...otherKs.map(other => ({ ...boost, k: other })),
+      ...budgets.map(budget => ({ ...boost, tokens: budget })),
+      ...Array.from({ length: seeds - 1 }, (_, i) => ({ ...boost, seed: i + 1 })),
     ]),
-    ...each(() => [{ method: 'fine-tuned', k: baseK, tokens, seed: 0 }]),
-    ...each(domain =>
-      extended.map(method => ({
-        ...{ method, k: baseK, seed: 0 },
-        tokens: extendedTokens.get(domain) ?? tokens,
-      })),
-    ),
+    ...extended(domains.slice(1)),
   ];
 }
 

@@ -5,6 +5,7 @@
 //     [--activations DIR] [--out DIR] [--results DIR] [--model M] [--sae BASE] [--threads N] [--width 1024]
 //     [--tokens 300000] [--general-tokens 400000] [--heldout-tokens 24000] [--ce-tokens 4096]
 //     [--k 5 --k 10 --k 20 --k 50] [--budget TOKENS...] [--extended-tokens NAME=TOKENS...] [--seeds 2]
+import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import {
@@ -18,9 +19,11 @@ import {
 import { Failure } from '../../../src/common/failure.ts';
 import { openFrozenBase } from '../../../src/engine/frozenBase.ts';
 import { root } from '../../../scripts/targets.ts';
-import { armsOf, nameOf } from './arms.ts';
-import { bodyPaths, openBody, type Body } from './material.ts';
-import { trainArm } from './training.ts';
+import { circumstances, commandText, writeText } from '../report.ts';
+import { armsOf } from './arms.ts';
+import { runExperiment } from './experiment.ts';
+import { bodyPaths, openBody, tokensOfDomain, type Body, type BodyPaths } from './material.ts';
+import type { Results } from './results.ts';
 import { refuseUnlessTopK } from './weights.ts';
 
 const { values } = parseArgs({
@@ -54,53 +57,69 @@ const out = folder('out', 'out/papers/boost');
 const tokens = number('tokens', 300_000);
 const heldOutTokens = number('heldout-tokens', 24_000);
 
-async function experiment(signal: AbortSignal): Promise<void> {
+async function main(signal: AbortSignal): Promise<void> {
   const log = (line: string): void => console.error(new Date().toISOString().slice(11, 19), line);
   const model = modelRequest(values);
-  const paths = texts(values, 'domain').map(option => bodyPaths(option));
+  const domainPaths = texts(values, 'domain').map(option => bodyPaths(option));
   const generalPaths = bodyPaths(requiredText(values, 'general'), 'general');
+  const ks = numbers('k', [5, 10, 20, 50]);
+  const settings = { width: number('width', 1024), k: ks[0] ?? 5, tokens };
   const frozen = await openFrozenBase({ model, basePath: saePath(values) }, signal);
-  const bodies = new Map<string, Body>();
+  const opened: Body[] = [];
   try {
-    refuseUnlessTopK(frozen.runner.dictionary);
-    const open = async (path: typeof generalPaths, train: number): Promise<Body> => {
+    const base = frozen.runner.dictionary;
+    refuseUnlessTopK(base);
+    const open = async (paths: BodyPaths, train: number): Promise<Body> => {
       const place = resolve(text(values, 'activations') ?? join(out, 'activations'));
       const wanted = { train, heldOut: heldOutTokens };
-      const body = await openBody(frozen, path, place, wanted, { signal, log });
-      bodies.set(path.name, body);
+      const body = await openBody(frozen, paths, place, wanted, { signal, log });
+      opened.push(body);
       return body;
     };
     const general = await open(generalPaths, number('general-tokens', 400_000));
-    for (const path of paths) await open(path, tokens);
-    const arms = armsOf({
-      domains: paths.map(({ name }) => name),
-      baseK: frozen.k,
-      ks: numbers('k', [5, 10, 20, 50]),
-      tokens,
-      seeds: number('seeds', 2),
-      budgets: numbers('budget', [30_000, 100_000]),
-      extendedTokens: new Map(
-        texts(values, 'extended-tokens').map(option => {
-          const [name = '', count = ''] = option.split('=');
-          return [name, Number(count)];
-        }),
-      ),
+    const domains: Body[] = [];
+    for (const paths of domainPaths) domains.push(await open(paths, tokens));
+    const names = domains.map(({ name }) => name);
+    const ceWindows = Math.floor(number('ce-tokens', 4096) / frozen.windowLength);
+    const about = {
+      command: commandText('papers/boost', process.argv.slice(2), [
+        ...['--activations', '--out', '--results', '--cache'],
+      ]),
+      circumstances: circumstances(),
+      settings,
+      material: {
+        ...{ model: frozen.model.info.name, base: base.name, hook: base.hook },
+        ...{ baseWidth: base.width, baseK: frozen.k, windowLength: frozen.windowLength },
+        domains: names,
+        heldOutTokens: general.heldOut.windows * frozen.windowLength,
+        crossEntropyTokens: ceWindows * frozen.windowLength,
+      },
+    };
+    await runExperiment({
+      ...{ frozen, domains, general, settings, ceWindows, signal, log },
+      arms: armsOf({
+        ...{ domains: names, baseK: frozen.k, ks, tokens },
+        seeds: number('seeds', 2),
+        budgets: numbers('budget', [30_000, 100_000]),
+        extendedTokens: new Map(texts(values, 'extended-tokens').map(tokensOfDomain)),
+      }),
+      threads: model.threads,
+      folder: out,
+      report: found => write({ ...about, ...found }),
     });
-    for (const arm of arms) {
-      const body = bodies.get(arm.domain);
-      if (!body) continue;
-      log(nameOf(arm));
-      await trainArm(arm, body, {
-        ...{ frozen, general, signal, log },
-        width: number('width', 1024),
-        threads: model.threads,
-        folder: out,
-      });
-    }
   } finally {
-    for (const { heldOutStore } of bodies.values()) await heldOutStore.close();
+    for (const { heldOutStore } of opened) await heldOutStore.close();
     await frozen.dispose();
   }
+}
+
+async function write(results: Results): Promise<void> {
+  const place = folder('results', 'docs/results');
+  await mkdir(place, { recursive: true });
+  const rounded = JSON.stringify(results, (_, value: unknown) =>
+    typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value,
+  );
+  await writeText(join(place, 'boost.json'), `${rounded}\n`);
 }
 
 const interrupt = new AbortController();
@@ -108,7 +127,7 @@ process.once('SIGINT', () => {
   interrupt.abort(new Failure('cancelled', 'Interrupted.'));
 });
 try {
-  await experiment(interrupt.signal);
+  await main(interrupt.signal);
 } catch (error) {
   const { message, action } = Failure.from(error);
   console.error([message, action].filter(Boolean).join('\n'));
