@@ -46,7 +46,7 @@ export async function trainedSae(
         return Promise.resolve();
       },
       report: ({ step, steps, ev, dead, tokensPerSecond }) => {
-        if (step % 200 !== 0 && step !== steps) return;
+        if (step % 50 !== 0 && step !== steps) return;
         const percent = (100 * dead).toFixed(1);
         log(
           `${name}: step ${step}/${steps}, ev ${ev.toFixed(4)}, dead ${percent} %, ${tokensPerSecond.toFixed(0)} tokens/s`,

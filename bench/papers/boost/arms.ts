@@ -1,5 +1,12 @@
 /** Ways of teaching a base a domain. */
-export type Method = 'boost' | 'mixed' | 'fine-tuned' | 'extended-random' | 'extended-active';
+export const methods = [
+  'boost',
+  'mixed',
+  'fine-tuned',
+  'extended-random',
+  'extended-active',
+] as const;
+export type Method = (typeof methods)[number];
 
 /** One training of the experiment. */
 export interface Arm {
@@ -13,6 +20,8 @@ export interface Arm {
 }
 
 export interface Plan {
+  /** Those to train. */
+  readonly methods: readonly string[];
   readonly domains: readonly string[];
   readonly baseK: number;
   /** Of the paper's method first, then what it is compared with. */
@@ -29,27 +38,25 @@ export interface Plan {
 export function armsOf(plan: Plan): readonly Arm[] {
   const { domains, baseK, ks, tokens, seeds, budgets, extendedTokens } = plan;
   const [k = 5, ...otherKs] = ks;
-  const each = (arms: readonly Omit<Arm, 'domain'>[], among = domains): Arm[] =>
-    among.flatMap(domain => arms.map(arm => ({ domain, ...arm })));
+  const each = (some: readonly Omit<Arm, 'domain'>[]): Arm[] =>
+    domains.flatMap(domain => some.map(arm => ({ domain, ...arm })));
   const boost = { method: 'boost', k, tokens, seed: 0 } as const;
-  const extended = (among: readonly string[]): Arm[] =>
-    among.flatMap(domain =>
-      (['extended-random', 'extended-active'] as const).map(method => {
-        return { domain, method, k: baseK, tokens: extendedTokens.get(domain) ?? tokens, seed: 0 };
-      }),
-    );
-  return [
+  const arms: readonly Arm[] = [
     ...each([boost]),
-    ...each([{ method: 'fine-tuned', k: baseK, tokens, seed: 0 }]),
-    ...extended(domains.slice(0, 1)),
+    ...domains.flatMap(domain =>
+      (['fine-tuned', 'extended-random', 'extended-active'] as const).map(method => ({
+        ...{ domain, method, k: baseK, seed: 0 },
+        tokens: (method === 'fine-tuned' ? undefined : extendedTokens.get(domain)) ?? tokens,
+      })),
+    ),
     ...each([
       { ...boost, method: 'mixed' },
       ...otherKs.map(other => ({ ...boost, k: other })),
       ...budgets.map(budget => ({ ...boost, tokens: budget })),
       ...Array.from({ length: seeds - 1 }, (_, i) => ({ ...boost, seed: i + 1 })),
     ]),
-    ...extended(domains.slice(1)),
   ];
+  return arms.filter(({ method }) => plan.methods.includes(method));
 }
 
 /** Also of its folder. */

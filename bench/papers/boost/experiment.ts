@@ -54,9 +54,10 @@ export async function runExperiment(experiment: Experiment): Promise<void> {
       ...{ frozen, general, width, threads, folder, signal, log },
     });
     const { k, tokens } = settings;
-    const isMain = arm.seed === 0 && arm.tokens === tokens && arm.k === k;
+    const isFull = arm.seed === 0 && arm.tokens === tokens;
+    const isMain = isFull && arm.k === k;
     const contenders = await contendersOf(arm, trained.dictionary, domain.body, {
-      ...{ frozen, general, width, threads, isMain, signal },
+      ...{ frozen, general, width, threads, isMain, isFull, signal },
     });
     // Those with the same SAE are measured together; SAEs in the place of the base, one by one.
     const groups = isResidualArm(arm) ? [contenders] : contenders.map(one => [one]);

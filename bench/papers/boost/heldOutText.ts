@@ -57,7 +57,7 @@ export class HeldOutText {
   async measure(contenders: readonly Contender[]): Promise<TextMeasures[]> {
     const { ledger } = this.options;
     const named = (kind: string, windows: number, of: readonly Contender[]): string[] =>
-      of.map(({ name }) => [name, this.name, kind, windows].join('|'));
+      of.map(({ name }) => [name, this.name, kind, windows, this.body.heldOut.windows].join('|'));
     const figures = await ledger.values<TextMeasures>(
       named('ev', this.body.heldOut.windows, contenders),
       missing => this.figures(chosen(contenders, missing)),

@@ -3,8 +3,9 @@
 // what is finished is not done again. Writes docs/results/boost.{md,svg,json}.
 //   npm run bench -- papers/boost --domain NAME=TRAIN,HELDOUT... --general TRAIN,HELDOUT
 //     [--activations DIR] [--out DIR] [--results DIR] [--model M] [--sae BASE] [--threads N] [--width 1024]
-//     [--tokens 300000] [--general-tokens 400000] [--heldout-tokens 24000] [--ce-tokens 4096]
+//     [--tokens 300000] [--general-tokens 400000] [--heldout-tokens 12288] [--ce-tokens 3072]
 //     [--k 5 --k 10 --k 20 --k 50] [--budget TOKENS...] [--extended-tokens NAME=TOKENS...] [--seeds 2]
+//     [--method boost|mixed|fine-tuned|extended-random|extended-active...]
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -19,17 +20,19 @@ import {
 import { Failure } from '../../../src/common/failure.ts';
 import { openFrozenBase } from '../../../src/engine/frozenBase.ts';
 import { root } from '../../../scripts/targets.ts';
-import { circumstances, commandText, writeText } from '../report.ts';
-import { armsOf } from './arms.ts';
+import { circumstances, commandText, writeReport, writeText } from '../report.ts';
+import { armsOf, methods } from './arms.ts';
 import { runExperiment } from './experiment.ts';
 import { bodyPaths, openBody, tokensOfDomain, type Body, type BodyPaths } from './material.ts';
 import type { Results } from './results.ts';
+import { report } from './tables.ts';
+import { tradeOffPlot } from './tradeOffPlot.ts';
 import { refuseUnlessTopK } from './weights.ts';
 
 const { values } = parseArgs({
   options: {
     ...Object.fromEntries(
-      ['domain', 'k', 'budget', 'extended-tokens'].map(name => [
+      ['domain', 'method', 'k', 'budget', 'extended-tokens'].map(name => [
         name,
         { type: 'string' as const, multiple: true },
       ]),
@@ -55,7 +58,7 @@ const folder = (name: string, otherwise: string): string =>
 
 const out = folder('out', 'out/papers/boost');
 const tokens = number('tokens', 300_000);
-const heldOutTokens = number('heldout-tokens', 24_000);
+const heldOutTokens = number('heldout-tokens', 12_288);
 
 async function main(signal: AbortSignal): Promise<void> {
   const log = (line: string): void => console.error(new Date().toISOString().slice(11, 19), line);
@@ -80,7 +83,7 @@ async function main(signal: AbortSignal): Promise<void> {
     const domains: Body[] = [];
     for (const paths of domainPaths) domains.push(await open(paths, tokens));
     const names = domains.map(({ name }) => name);
-    const ceWindows = Math.floor(number('ce-tokens', 4096) / frozen.windowLength);
+    const ceWindows = Math.floor(number('ce-tokens', 3072) / frozen.windowLength);
     const about = {
       command: commandText('papers/boost', process.argv.slice(2), [
         ...['--activations', '--out', '--results', '--cache'],
@@ -98,6 +101,7 @@ async function main(signal: AbortSignal): Promise<void> {
     await runExperiment({
       ...{ frozen, domains, general, settings, ceWindows, signal, log },
       arms: armsOf({
+        methods: texts(values, 'method').length > 0 ? texts(values, 'method') : methods,
         ...{ domains: names, baseK: frozen.k, ks, tokens },
         seeds: number('seeds', 2),
         budgets: numbers('budget', [30_000, 100_000]),
@@ -120,6 +124,8 @@ async function write(results: Results): Promise<void> {
     typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value,
   );
   await writeText(join(place, 'boost.json'), `${rounded}\n`);
+  await writeText(join(place, 'boost.svg'), tradeOffPlot(results));
+  await writeReport(join(place, 'boost.md'), 'SAE Boost on a laptop', report(results));
 }
 
 const interrupt = new AbortController();

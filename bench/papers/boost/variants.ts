@@ -18,6 +18,8 @@ export interface VariantOptions {
   readonly threads: number;
   /** Whether the arm is one whose variants the model is run with. */
   readonly isMain: boolean;
+  /** Whether it is one that the model is run with at all. */
+  readonly isFull: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -32,7 +34,7 @@ export async function contendersOf(
   body: Body,
   options: VariantOptions,
 ): Promise<ArmContender[]> {
-  const { frozen, isMain, width } = options;
+  const { frozen, isMain, isFull, width } = options;
   const base = frozen.runner.dictionary;
   const contender = (variant: Variant, parts: Omit<Contender, 'name'>): ArmContender => ({
     name: `${nameOf(arm)}.${variant}`,
@@ -43,7 +45,7 @@ export async function contendersOf(
     const variants = await calibrated(arm, trained, body, options);
     return variants.map(({ name, dictionary }) => {
       const variant = name === 'plain' ? 'plain' : 'calibrated';
-      const withCe = arm.seed === 0 && (isMain || variant === 'plain');
+      const withCe = isMain || (isFull && variant === 'plain');
       return contender(variant, { sae: base, residuals: [dictionary], withCe });
     });
   }
