@@ -28,33 +28,32 @@ export interface Plan {
   readonly ks: readonly number[];
   readonly tokens: number;
   readonly seeds: number;
-  /** Other budgets, for each domain. */
+  /** Other budgets, of the paper's method and full fine-tuning. */
   readonly budgets: readonly number[];
-  /** Tokens of extended SAEs by domain, where not `tokens`. */
-  readonly extendedTokens: ReadonlyMap<string, number>;
 }
 
 /** Every training, those that say most first. */
 export function armsOf(plan: Plan): readonly Arm[] {
-  const { domains, baseK, ks, tokens, seeds, budgets, extendedTokens } = plan;
+  const { domains, baseK, ks, tokens, seeds, budgets } = plan;
   const [k = 5, ...otherKs] = ks;
   const each = (some: readonly Omit<Arm, 'domain'>[]): Arm[] =>
     domains.flatMap(domain => some.map(arm => ({ domain, ...arm })));
   const boost = { method: 'boost', k, tokens, seed: 0 } as const;
+  const whole = { k: baseK, tokens, seed: 0 };
   const arms: readonly Arm[] = [
     ...each([boost]),
-    ...domains.flatMap(domain =>
-      (['fine-tuned', 'extended-random', 'extended-active'] as const).map(method => ({
-        ...{ domain, method, k: baseK, seed: 0 },
-        tokens: (method === 'fine-tuned' ? undefined : extendedTokens.get(domain)) ?? tokens,
-      })),
-    ),
+    ...each([{ ...whole, method: 'fine-tuned' }]),
+    ...each([
+      { ...whole, method: 'extended-random' },
+      { ...whole, method: 'extended-active' },
+    ]),
     ...each([
       { ...boost, method: 'mixed' },
       ...otherKs.map(other => ({ ...boost, k: other })),
       ...budgets.map(budget => ({ ...boost, tokens: budget })),
       ...Array.from({ length: seeds - 1 }, (_, i) => ({ ...boost, seed: i + 1 })),
     ]),
+    ...each(budgets.map(budget => ({ ...whole, method: 'fine-tuned', tokens: budget }))),
   ];
   return arms.filter(({ method }) => plan.methods.includes(method));
 }

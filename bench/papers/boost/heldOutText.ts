@@ -62,7 +62,7 @@ export class HeldOutText {
       named('ev', this.body.heldOut.windows, contenders),
       missing => this.figures(chosen(contenders, missing)),
     );
-    const withCe = contenders.filter(contender => contender.withCe);
+    const withCe = contenders.filter(contender => contender.withCe && this.options.ceWindows > 0);
     const ces = await ledger.values<NonNullable<TextMeasures['ce']>>(
       named('ce', this.options.ceWindows, withCe),
       missing => this.crossEntropies(chosen(withCe, missing)),

@@ -3,8 +3,8 @@
 // what is finished is not done again. Writes docs/results/boost.{md,svg,json}.
 //   npm run bench -- papers/boost --domain NAME=TRAIN,HELDOUT... --general TRAIN,HELDOUT
 //     [--activations DIR] [--out DIR] [--results DIR] [--model M] [--sae BASE] [--threads N] [--width 1024]
-//     [--tokens 300000] [--general-tokens 400000] [--heldout-tokens 12288] [--ce-tokens 3072]
-//     [--k 5 --k 10 --k 20 --k 50] [--budget TOKENS...] [--extended-tokens NAME=TOKENS...] [--seeds 2]
+//     [--tokens 100000] [--general-tokens 400000] [--heldout-tokens 12288] [--ce-tokens 2048]
+//     [--k 5 --k 10 --k 20 --k 50] [--budget 30000 --budget 300000] [--seeds 2]
 //     [--method boost|mixed|fine-tuned|extended-random|extended-active...]
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -23,7 +23,7 @@ import { root } from '../../../scripts/targets.ts';
 import { circumstances, commandText, writeReport, writeText } from '../report.ts';
 import { armsOf, methods } from './arms.ts';
 import { runExperiment } from './experiment.ts';
-import { bodyPaths, openBody, tokensOfDomain, type Body, type BodyPaths } from './material.ts';
+import { bodyPaths, openBody, type Body, type BodyPaths } from './material.ts';
 import type { Results } from './results.ts';
 import { report } from './tables.ts';
 import { tradeOffPlot } from './tradeOffPlot.ts';
@@ -32,7 +32,7 @@ import { refuseUnlessTopK } from './weights.ts';
 const { values } = parseArgs({
   options: {
     ...Object.fromEntries(
-      ['domain', 'method', 'k', 'budget', 'extended-tokens'].map(name => [
+      ['domain', 'method', 'k', 'budget'].map(name => [
         name,
         { type: 'string' as const, multiple: true },
       ]),
@@ -46,7 +46,7 @@ const { values } = parseArgs({
   },
 });
 const number = (name: string, otherwise: number): number =>
-  integer(values, name, { min: 1, max: Number.MAX_SAFE_INTEGER }) ?? otherwise;
+  integer(values, name, { min: 0, max: Number.MAX_SAFE_INTEGER }) ?? otherwise;
 const numbers = (name: string, otherwise: readonly number[]): readonly number[] => {
   const given = texts(values, name).map(
     value => integer({ [name]: value }, name, { min: 1, max: Number.MAX_SAFE_INTEGER }) ?? NaN,
@@ -57,7 +57,8 @@ const folder = (name: string, otherwise: string): string =>
   resolve(text(values, name) ?? join(root, otherwise));
 
 const out = folder('out', 'out/papers/boost');
-const tokens = number('tokens', 300_000);
+const tokens = number('tokens', 100_000);
+const budgets = numbers('budget', [30_000, 300_000]);
 const heldOutTokens = number('heldout-tokens', 12_288);
 
 async function main(signal: AbortSignal): Promise<void> {
@@ -81,9 +82,9 @@ async function main(signal: AbortSignal): Promise<void> {
     };
     const general = await open(generalPaths, number('general-tokens', 400_000));
     const domains: Body[] = [];
-    for (const paths of domainPaths) domains.push(await open(paths, tokens));
+    for (const paths of domainPaths) domains.push(await open(paths, Math.max(tokens, ...budgets)));
     const names = domains.map(({ name }) => name);
-    const ceWindows = Math.floor(number('ce-tokens', 3072) / frozen.windowLength);
+    const ceWindows = Math.floor(number('ce-tokens', 2048) / frozen.windowLength);
     const about = {
       command: commandText('papers/boost', process.argv.slice(2), [
         ...['--activations', '--out', '--results', '--cache'],
@@ -94,6 +95,9 @@ async function main(signal: AbortSignal): Promise<void> {
         ...{ model: frozen.model.info.name, base: base.name, hook: base.hook },
         ...{ baseWidth: base.width, baseK: frozen.k, windowLength: frozen.windowLength },
         domains: names,
+        trainingTokens: Math.min(
+          ...domains.map(({ train }) => train.windows * frozen.windowLength),
+        ),
         heldOutTokens: general.heldOut.windows * frozen.windowLength,
         crossEntropyTokens: ceWindows * frozen.windowLength,
       },
@@ -104,8 +108,7 @@ async function main(signal: AbortSignal): Promise<void> {
         methods: texts(values, 'method').length > 0 ? texts(values, 'method') : methods,
         ...{ domains: names, baseK: frozen.k, ks, tokens },
         seeds: number('seeds', 2),
-        budgets: numbers('budget', [30_000, 100_000]),
-        extendedTokens: new Map(texts(values, 'extended-tokens').map(tokensOfDomain)),
+        budgets: budgets,
       }),
       threads: model.threads,
       folder: out,

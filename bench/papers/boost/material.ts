@@ -35,13 +35,6 @@ export function bodyPaths(option: string, name?: string): BodyPaths {
   );
 }
 
-/** `chemistry=300000` */
-export function tokensOfDomain(option: string): readonly [string, number] {
-  const [, name, tokens] = /^(.+)=(\d+)$/.exec(option) ?? [];
-  if (name && tokens) return [name, Number(tokens)];
-  throw new Failure('usage', `Expected NAME=TOKENS; found ${option}.`);
-}
-
 export interface BodyTokens {
   readonly train: number;
   readonly heldOut: number;

@@ -1,5 +1,5 @@
+import { isResidualArm, type Method } from './arms.ts';
 import type { Results, Row, Variant } from './results.ts';
-import type { Method } from './arms.ts';
 
 /** A method as the tables compare it: what is made of the trainings of a kind. */
 export interface Compared {
@@ -32,13 +32,13 @@ export function rowOf(
   domain: string,
   { method, variant }: Pick<Compared, 'method' | 'variant'>,
 ): Row | undefined {
-  const isResidual = method === 'boost' || method === 'mixed';
   return rows.find(
     row =>
       row.domain === domain &&
       row.method === method &&
       row.variant === variant &&
       row.seed === 0 &&
-      (!isResidual || (row.k === settings.k && row.tokens === settings.tokens)),
+      row.tokens === settings.tokens &&
+      (!isResidualArm(row) || row.k === settings.k),
   );
 }

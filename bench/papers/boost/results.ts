@@ -46,6 +46,8 @@ export interface Results {
     readonly baseK: number;
     readonly windowLength: number;
     readonly domains: readonly string[];
+    /** Of a domain; more are several passes. */
+    readonly trainingTokens: number;
     readonly heldOutTokens: number;
     readonly crossEntropyTokens: number;
   };

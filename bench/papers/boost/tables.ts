@@ -18,7 +18,7 @@ export function report(results: Results): string {
     '![Change of explained variance on domain and on general text](boost.svg)',
     section('How', [
       `\`${results.command}\``,
-      `${results.circumstances}. Base: ${m.base}, F = ${count(m.baseWidth)}, its ${m.baseK} strongest features, of ${m.model} at ${m.hook}, windows of ${m.windowLength} tokens. Every method learns from the same ${count(s.tokens)} tokens of a domain, once, unless a table says otherwise, in batches of 1,024 (fewer for budgets under ${count(102_400)} tokens). EV over ${count(m.heldOutTokens)} held-out tokens of each text, ΔCE (nats that the model loses when the reconstruction takes the place of its activations) over ${count(m.crossEntropyTokens)} of them. Changes are relative to the base: (value - base) / base. Seed 0.`,
+      `${results.circumstances}. Base: ${m.base}, F = ${count(m.baseWidth)}, its ${m.baseK} strongest features, of ${m.model} at ${m.hook}, windows of ${m.windowLength} tokens. Every method learns from the same ${count(s.tokens)} tokens of a domain, once, unless a table says otherwise, in batches of 512 (budgets of 102,400 tokens and more: 1,024; under 51,200: 256). EV over ${count(m.heldOutTokens)} held-out tokens of each text, ΔCE (nats that the model loses when the reconstruction takes the place of its activations) over ${count(m.crossEntropyTokens)} of them. Changes are relative to the base: (value - base) / base. Seed 0.`,
       methods(results),
     ]),
     section(
@@ -54,7 +54,6 @@ function comparison(results: Results, domain: string): string {
   const general = baseOn(results, 'general');
   const baseRow = [
     'base',
-    '',
     l0(base),
     ev(base),
     '',
@@ -67,9 +66,9 @@ function comparison(results: Results, domain: string): string {
   ];
   const rows = compared.flatMap(method => {
     const row = rowOf(results, domain, method);
-    return row ? [[method.label, count(row.tokens), ...cells(results, row)]] : [];
+    return row ? [[method.label, ...cells(results, row)]] : [];
   });
-  const head = ['tokens', 'L0', 'EV', '±', 'ΔCE', '±', 'general EV', '±', 'general ΔCE', '±'];
+  const head = ['L0', 'EV', '±', 'ΔCE', '±', 'general EV', '±', 'general ΔCE', '±'];
   return `### ${domain}\n\n${markdownTable(['', ...head], [baseRow, ...rows])}`;
 }
 
@@ -116,22 +115,23 @@ function byK(results: Results): string {
 }
 
 function byBudget(results: Results): string {
-  const { k, tokens } = results.settings;
-  const rows = (['plain', 'calibrated'] as const).flatMap(variant =>
-    boostRows(results, variant)
-      .filter(row => row.k === k && row.seed === 0)
-      .sort((a, b) => a.tokens - b.tokens),
+  const { settings, material } = results;
+  const kinds = compared.filter(({ method }) => method === 'boost' || method === 'fine-tuned');
+  const rows = material.domains.flatMap(domain =>
+    kinds.flatMap(({ label, method, variant }) =>
+      results.rows
+        .filter(row => row.domain === domain && row.method === method && row.variant === variant)
+        .filter(row => row.seed === 0 && (row.method !== 'boost' || row.k === settings.k))
+        .sort((a, b) => a.tokens - b.tokens)
+        .map(row => {
+          const [evChange = '', , generalChange = ''] = changes(results, row);
+          const passes = Math.max(1, row.tokens / material.trainingTokens);
+          const tokens = [count(row.tokens), passes > 1.1 ? `(${passes.toFixed(1)} passes)` : ''];
+          return [`${domain}: ${label}`, tokens.join(' ').trim(), evChange, generalChange];
+        }),
+    ),
   );
-  return markdownTable(
-    ['', 'tokens', 'passes', 'threshold', 'EV ±', 'general EV ±'],
-    byDomain(results, rows).map(row => {
-      const [evChange = '', , generalChange = ''] = changes(results, row);
-      const passes = Math.max(1, row.tokens / tokens)
-        .toFixed(1)
-        .replace('.0', '');
-      return [row.domain, count(row.tokens), passes, row.variant, evChange, generalChange];
-    }),
-  );
+  return markdownTable(['', 'tokens', 'EV ±', 'general EV ±'], rows);
 }
 
 function bySeed(results: Results): string {

@@ -71,9 +71,9 @@ async function wholeRequest(
   const base = frozen.runner.dictionary;
   const isExtended = method !== 'fine-tuned';
   const trained = base.provenance['training_architecture'];
+  const { batch } = boostTrainingSettings(frozen, { width, k, tokens, seed, threads });
   const settings: TrainingSettings = {
-    ...defaultSettings,
-    hook: base.hook,
+    ...{ ...defaultSettings, batch, hook: base.hook },
     features: base.width + (isExtended ? width : 0),
     k,
     objective: parseObjective(typeof trained === 'string' ? trained : 'topk'),
