@@ -34,7 +34,8 @@ export interface Plan {
 
 /** Every training, those that say most first. */
 export function armsOf(plan: Plan): readonly Arm[] {
-  const { domains, baseK, ks, tokens, seeds, budgets } = plan;
+  const { domains, baseK, ks, tokens, seeds } = plan;
+  const budgets = plan.budgets.filter(budget => budget !== tokens);
   const [k = 5, ...otherKs] = ks;
   const each = (some: readonly Omit<Arm, 'domain'>[]): Arm[] =>
     domains.flatMap(domain => some.map(arm => ({ domain, ...arm })));

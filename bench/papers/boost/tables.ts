@@ -18,7 +18,7 @@ export function report(results: Results): string {
     '![Change of explained variance on domain and on general text](boost.svg)',
     section('How', [
       `\`${results.command}\``,
-      `${results.circumstances}. Base: ${m.base}, F = ${count(m.baseWidth)}, its ${m.baseK} strongest features, of ${m.model} at ${m.hook}, windows of ${m.windowLength} tokens. Every method learns from the same ${count(s.tokens)} tokens of a domain, once, unless a table says otherwise, in batches of 512 (budgets of 102,400 tokens and more: 1,024; under 51,200: 256). EV over ${count(m.heldOutTokens)} held-out tokens of each text, ΔCE (nats that the model loses when the reconstruction takes the place of its activations) over ${count(m.crossEntropyTokens)} of them. Changes are relative to the base: (value - base) / base. Seed 0.`,
+      `${results.circumstances}. Base: ${m.base}, F = ${count(m.baseWidth)}, its ${m.baseK} strongest features, of ${m.model} at ${m.hook}, windows of ${m.windowLength} tokens. Every method learns from the same ${count(s.tokens)} tokens of a domain, once, unless a table says otherwise, in batches of 512 (budgets of 102,400 tokens and more: 1,024; under 51,200: 256). EV over ${count(m.heldOutTokens)} held-out tokens of each text, ΔCE (nats that the model loses when the reconstruction takes the place of its activations) over ${count(m.crossEntropyTokens)} of them. ± are changes relative to the base, (value - base) / base; unexplained is 1 - EV. Seed 0.`,
       methods(results),
     ]),
     section(
@@ -28,10 +28,7 @@ export function report(results: Results): string {
     section('Features of a residual SAE per token', [byK(results)]),
     section('Tokens of the domain', [byBudget(results)]),
     section('Seeds', [bySeed(results)]),
-    section('Several domains at once', [
-      'EV of the base with the sum of residual SAEs that were trained apart, on each text.',
-      ...['plain', 'calibrated'].flatMap(variant => sums(results, variant)),
-    ]),
+    ...(results.sums.length > 0 ? [severalDomains(results)] : []),
   ].join('\n\n');
 }
 
@@ -57,6 +54,7 @@ function comparison(results: Results, domain: string): string {
     l0(base),
     ev(base),
     '',
+    '',
     deltaCe(base),
     '',
     ev(general),
@@ -68,7 +66,18 @@ function comparison(results: Results, domain: string): string {
     const row = rowOf(results, domain, method);
     return row ? [[method.label, ...cells(results, row)]] : [];
   });
-  const head = ['L0', 'EV', '±', 'ΔCE', '±', 'general EV', '±', 'general ΔCE', '±'];
+  const head = [
+    'L0',
+    'EV',
+    '±',
+    'unexplained ±',
+    'ΔCE',
+    '±',
+    'general EV',
+    '±',
+    'general ΔCE',
+    '±',
+  ];
   return `### ${domain}\n\n${markdownTable(['', ...head], [baseRow, ...rows])}`;
 }
 
@@ -78,6 +87,7 @@ function cells(results: Results, { domain, domainText: own, generalText }: Row):
     l0(own),
     ev(own),
     percent(relativeChange(own.ev, base.ev)),
+    percent(relativeChange(1 - own.ev, 1 - base.ev)),
     deltaCe(own),
     percent(deltaCeChange(own, base)),
     ev(generalText),
@@ -116,7 +126,9 @@ function byK(results: Results): string {
 
 function byBudget(results: Results): string {
   const { settings, material } = results;
-  const kinds = compared.filter(({ method }) => method === 'boost' || method === 'fine-tuned');
+  const kinds = compared.filter(
+    ({ method, variant }) => method === 'boost' || (method === 'fine-tuned' && variant === 'plain'),
+  );
   const rows = material.domains.flatMap(domain =>
     kinds.flatMap(({ label, method, variant }) =>
       results.rows
@@ -154,6 +166,13 @@ function bySeed(results: Results): string {
   );
 }
 
+function severalDomains(results: Results): string {
+  return section('Several domains at once', [
+    'EV of the base with the sum of residual SAEs that were trained apart, on each text.',
+    ...['plain', 'calibrated'].flatMap(variant => sums(results, variant)),
+  ]);
+}
+
 function sums(results: Results, variant: string): string[] {
   const found = results.sums.filter(sum => sum.variant === variant);
   if (found.length === 0) return [];
@@ -187,7 +206,7 @@ function sums(results: Results, variant: string): string[] {
 
 /** EV, ΔCE, general EV and general ΔCE against the base. */
 function changes(results: Results, row: Row): string[] {
-  const [, , evChange = '', , ceChange = '', , generalEv = '', , generalCe = ''] = cells(
+  const [, , evChange = '', , , ceChange = '', , generalEv = '', , generalCe = ''] = cells(
     results,
     row,
   );
