@@ -13,7 +13,7 @@ export interface Compared {
 export const compared: readonly Compared[] = [
   { label: 'Boost', method: 'boost', variant: 'plain', colour: '#0a58a8' },
   { label: 'Boost, calibrated', method: 'boost', variant: 'calibrated', colour: '#4aa3df' },
-  { label: 'Boost, general text mixed in', method: 'mixed', variant: 'plain', colour: '#12805c' },
+  { label: 'Boost, general mixed in', method: 'mixed', variant: 'plain', colour: '#12805c' },
   { label: 'full fine-tuning', method: 'fine-tuned', variant: 'plain', colour: '#c4502b' },
   { label: 'extended, random', method: 'extended-random', variant: 'plain', colour: '#e0a100' },
   {

@@ -15,7 +15,7 @@ export function report(results: Results): string {
   const { settings: s, material: m } = results;
   const { domains } = m;
   return [
-    '![Change of explained variance on domain and on general text](boost.svg)',
+    '![Explained variance gained on domain text against that lost on general text](boost.svg)',
     section('How', [
       `\`${results.command}\``,
       `${results.circumstances}. Base: ${m.base}, F = ${count(m.baseWidth)}, its ${m.baseK} strongest features, of ${m.model} at ${m.hook}, windows of ${m.windowLength} tokens. Every method learns from the same ${count(s.tokens)} tokens of a domain, once, unless a table says otherwise, in batches of 512 (budgets of 102,400 tokens and more: 1,024; under 51,200: 256). EV over ${count(m.heldOutTokens)} held-out tokens of each text, ΔCE (nats that the model loses when the reconstruction takes the place of its activations) over ${count(m.crossEntropyTokens)} of them. ± are changes relative to the base, (value - base) / base; unexplained is 1 - EV. Seed 0.`,
@@ -35,7 +35,7 @@ export function report(results: Results): string {
 function methods({ settings: s, material: m }: Results): string {
   const share = `${100 * mixedShare} %`;
   return [
-    `- **Boost**: a residual SAE of ${count(s.width)} features reads x and reconstructs the base's error; BatchTopK, k_res = ${s.k}, read by the threshold that lets k_res features fire per domain token. **Calibrated**: the same weights with a threshold for each feature, raised where it does harm on general training text. **Mixed in**: ${share} of the training tokens are general text, beside the same domain tokens.`,
+    `- **Boost**: a residual SAE of ${count(s.width)} features reads x and reconstructs the base's error; BatchTopK, k_res = ${s.k}, read by the threshold that lets k_res features fire per domain token. **Calibrated**: the same weights with a threshold for each feature, raised where it does harm on general training text. **General mixed in**: ${share} of the training tokens are general text, beside the same domain tokens.`,
     `- **Full fine-tuning**: all weights of the base, its own objective, learning rate ${fineTuningRate} (a tenth of that of new weights; no AuxK).`,
     `- **Extended**: ${count(s.width)} features more in the base, whose own features and bias stay as they are; the ${m.baseK} strongest of all fire; the base's objective, learning rate ${newFeatureRate}. They begin random, or as copies of the base's most active features on the domain, moved by ${100 * perturbation} % of their length.`,
     `- **Stitched**: the ${count(s.width)} features that full fine-tuning turned most (decoder and encoder), appended to the base, or in place of what they were; the ${m.baseK} strongest of all fire; no more training.`,
