@@ -190,17 +190,17 @@ function sums(results: Results, variant: string): string[] {
     .filter(sum => sum.domains.length === results.material.domains.length)
     .map(({ texts: measured }) =>
       texts
-        .map(text => {
+        .flatMap(text => {
           const measures = measured[text];
-          const change = measures ? percent(deltaCeChange(measures, baseOn(results, text))) : '';
-          return `${text} ${change}`;
+          if (!measures?.ce) return [];
+          return [`${text} ${percent(deltaCeChange(measures, baseOn(results, text)))}`];
         })
         .join(', '),
     );
   return [
     variant === 'plain' ? 'As trained:' : 'Calibrated:',
     markdownTable(['', ...texts.flatMap(text => [text, '±'])], [base, ...rows]),
-    ...(ce.length > 0 ? [`ΔCE with all of them, ±: ${ce.join('; ')}.`] : []),
+    ...(ce.some(Boolean) ? [`ΔCE with all of them, ±: ${ce.join('; ')}.`] : []),
   ];
 }
 
