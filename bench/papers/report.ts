@@ -36,7 +36,7 @@ export function commandText(
   args.forEach((word, i) => {
     const option = args[i - 1] ?? '';
     if (places.includes(word) || places.includes(option)) return;
-    words.push(word.startsWith('--') ? word : (word.split(/[\\/]/).at(-1) ?? word));
+    words.push(word.startsWith('--') ? word : word.replace(/[^=,]*[\\/]/g, ''));
   });
   return ['npm run bench --', name, ...words].join(' ');
 }

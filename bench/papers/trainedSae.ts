@@ -4,7 +4,8 @@ import { RuntimeEncoder } from '../../src/engine/trainerEncoder.ts';
 import type { Dictionary } from '../../src/saes/dictionary.ts';
 import type { ActivationSource } from '../../src/training/activations.ts';
 import type { TrainingSettings } from '../../src/training/settings.ts';
-import { Trainer } from '../../src/training/trainer.ts';
+import { Trainer, type TrainerParts } from '../../src/training/trainer.ts';
+import { frozenFeatures } from './frozenFeatures.ts';
 
 export interface TrainedSae {
   readonly dictionary: Dictionary;
@@ -18,11 +19,15 @@ export interface TrainingRequest {
   /** Where its checkpoints are: a training that was stopped goes on, a finished one is only read. */
   readonly folder: string;
   readonly model: NonNullable<Dictionary['model']>;
+  /** Weights to begin with; random ones where not given. */
+  readonly begin?: NonNullable<TrainerParts['begin']>;
+  /** The first so many features, and the decoder bias, stay as they are. */
+  readonly frozen?: number;
 }
 
 /** Trains an SAE to its end, from wherever it stands. */
 export async function trainedSae(
-  { settings, source, folder, model }: TrainingRequest,
+  { settings, source, folder, model, begin, frozen = 0 }: TrainingRequest,
   { signal, log }: { readonly signal: AbortSignal; readonly log: (line: string) => void },
 ): Promise<TrainedSae> {
   const name = basename(folder);
@@ -30,12 +35,18 @@ export async function trainedSae(
     ...{ settings, source, folder, signal },
     wasm: await readKernel(),
     openEncoder: kernel => RuntimeEncoder.open(kernel),
+    ...(begin && { begin }),
   });
+  const restore = frozen > 0 ? frozenFeatures(trainer.kernel, frozen) : undefined;
   try {
     await trainer.run({
       signal,
+      afterStep: () => {
+        restore?.();
+        return Promise.resolve();
+      },
       report: ({ step, steps, ev, dead, tokensPerSecond }) => {
-        if (step % 200 !== 0 && step !== steps) return;
+        if (step % 50 !== 0 && step !== steps) return;
         const percent = (100 * dead).toFixed(1);
         log(
           `${name}: step ${step}/${steps}, ev ${ev.toFixed(4)}, dead ${percent} %, ${tokensPerSecond.toFixed(0)} tokens/s`,

@@ -18,7 +18,7 @@ export interface CalibrationText {
 }
 
 /** Features per token that a threshold is chosen among. */
-const mostCandidates = 64;
+const mostCandidates = (k: number): number => Math.max(64, 8 * k);
 
 /**
  * Residual SAEs with their thresholds. Plain and mixed: on domain text, k features fire per token on average. Remedy:
@@ -67,7 +67,7 @@ async function thresholds(
   text: CalibrationText,
   { k, threads }: { readonly k: number; readonly threads: number },
 ): Promise<{ readonly domain: number; readonly harmless: Float32Array }> {
-  const maxK = Math.min(trained.width, mostCandidates);
+  const maxK = Math.min(trained.width, mostCandidates(k));
   const sae = await SaeRunner.open({ ...trained, rule: { kind: 'topk', maxK } }, { threads });
   const candidates = async (windows: readonly ActivationWindow[]): Promise<Candidates> => {
     const { x, target } = includedRows(windows, trained);

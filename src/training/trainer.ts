@@ -18,7 +18,7 @@ import { randomStream, streams } from './seeds.ts';
 import { refuseOtherSettings, stepsOf, type TrainingSettings } from './settings.ts';
 import { firstRow, ShuffledRows } from './shuffledRows.ts';
 import { openSparsity, type Sparsity } from './sparsity.ts';
-import { measureTokens } from './tokenStatistics.ts';
+import { measureTokens, type TokenStatistics } from './tokenStatistics.ts';
 import { TrainingKernel } from './trainingKernel.ts';
 
 /** What a trainer is made of. */
@@ -30,6 +30,8 @@ export interface TrainerParts {
   /** The compiled src/kernel. */
   readonly wasm: Uint8Array;
   readonly openEncoder: OpenEncoder;
+  /** Sets the weights that a new training begins with; random ones where not given. */
+  readonly begin?: (kernel: TrainingKernel, statistics: TokenStatistics) => void;
   readonly writeCheckpoint?: CheckpointWriter;
   readonly signal?: AbortSignal;
 }
@@ -129,6 +131,7 @@ export class Trainer {
     });
     try {
       if (found) await restoreArrays(found.file, kernel, sparsity);
+      else if (parts.begin) parts.begin(kernel, state.statistics);
       else initialise(kernel, settings.seed, state.statistics);
       return new Trainer(parts, state, kernel, await parts.openEncoder(kernel), sparsity);
     } catch (error) {

@@ -68,8 +68,8 @@ describe('the report of an experiment', () => {
   it('names files by their last names and leaves out where things are kept', () => {
     const args = ['--text', '/some/where/a.jsonl.xz', '--out', '/tmp/x', '--k', '64'];
     assert.equal(
-      commandText('papers/x', args, ['--out']),
-      'npm run bench -- papers/x --text a.jsonl.xz --k 64',
+      commandText('papers/x', [...args, '--domain', 'x=../y/a.txt,b\\c.txt'], ['--out']),
+      'npm run bench -- papers/x --text a.jsonl.xz --k 64 --domain x=a.txt,c.txt',
     );
   });
 });
