@@ -12,6 +12,7 @@ const layers = {
   weights: ['common', 'contracts'],
   models: ['common', 'contracts', 'onnx', 'weights'],
   saes: ['common', 'contracts', 'onnx', 'weights'],
+  lime: ['common', 'contracts', 'onnx', 'weights', 'models'],
   training: ['common', 'contracts', 'onnx', 'weights', 'models', 'saes'],
   engine: [
     'common',
@@ -22,6 +23,7 @@ const layers = {
     'weights',
     'models',
     'saes',
+    'lime',
     'training',
   ],
   cli: [
@@ -33,6 +35,7 @@ const layers = {
     'weights',
     'models',
     'saes',
+    'lime',
     'training',
     'engine',
   ],

@@ -31,6 +31,8 @@ export interface EngineInfo {
 export interface ModelRequest {
   /** A GGUF file, a folder of transformers' layout, or a safetensors file in one. */
   readonly path: string;
+  /** Fitted LIMe routers to run it with: a file of `loupe limefit`, or its folder. */
+  readonly routers?: string;
   /** Where derived files (dequantised weights) may be kept. */
   readonly cacheFolder: string;
   readonly threads: number;

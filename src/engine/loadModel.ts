@@ -1,7 +1,9 @@
+import { realpath } from 'node:fs/promises';
 import type { LoadProgress, ModelInfo, ModelRequest } from '../contracts/engine.ts';
+import { readFittedRouters, requireFitting } from '../lime/fittedRouters.ts';
 import type { Weights } from '../models/llama.ts';
 import type { ModelConfig, Tokenizer } from '../models/model.ts';
-import { dequantised } from '../weights/dequantised.ts';
+import { dequantised, type MappedWeight } from '../weights/dequantised.ts';
 import { fileHash, sha256 } from '../weights/fileHash.ts';
 import { readModelFiles } from './modelFiles.ts';
 import { externalLocation } from './session.ts';
@@ -29,13 +31,17 @@ export async function loadModel(
   const hash = await filesHash(files, { cacheFolder, signal, report: checking });
   const decoding = step('Decoding the weights', 0.1, 1);
   const mapped = await dequantised(weights, { cacheFolder, hash, signal, report: decoding });
+  const routers = request.routers === undefined ? [] : await fitted(request.routers, config, hash);
   const encodings = new Set(weights.map(weight => weight.tensor.type.name));
   return {
-    config,
+    config: routers.length > 0 ? { ...config, architecture: 'lime' } : config,
     tokenizer,
     threads: request.threads,
     weights: new Map(
-      [...mapped].map(([name, at]) => [name, { ...at, location: externalLocation(at.path) }]),
+      [...mapped, ...routers].map(([name, at]) => [
+        name,
+        { ...at, location: externalLocation(at.path) },
+      ]),
     ),
     info: {
       name,
@@ -50,6 +56,21 @@ export async function loadModel(
       precision: `float32, decoded from ${[...encodings].join(', ')}`,
     },
   };
+}
+
+/** Where the routers lie that were fitted to this model; a LIMe model has its own, and takes no others. */
+async function fitted(
+  path: string,
+  config: ModelConfig,
+  hash: string,
+): Promise<[string, MappedWeight][]> {
+  const routers = await readFittedRouters(path);
+  requireFitting(routers, config, hash);
+  const real = await realpath(routers.path);
+  return [...routers.file.tensors].map(([name, { start, end, shape }]) => [
+    name,
+    { path: real, offset: start, byteLength: end - start, shape },
+  ]);
 }
 
 /** The sha256 of one file; of several, that of theirs in the order of the files' names. */
