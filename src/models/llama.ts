@@ -85,6 +85,7 @@ class LlamaGraph {
   private lengths: readonly [Value, Value] | undefined;
   /** LIMe: of the layers so far, those before the graph's first included. */
   private buffers: Value[] | undefined;
+  private readonly fedWeights = new Map<string, Value>();
 
   constructor(config: ModelConfig, weights: Weights, request: GraphRequest) {
     this.config = config;
@@ -129,7 +130,14 @@ class LlamaGraph {
   private weight(name: string): Value {
     const data = this.weights.get(name);
     if (!data) throw new Failure('internal', `The graph needs the weight ${name}, which was not planned.`);
+    if (this.request.fed?.has(name)) return this.fedWeight(name, data.shape);
     return this.graph.external(name, data);
+  }
+
+  private fedWeight(name: string, shape: readonly number[]): Value {
+    let value = this.fedWeights.get(name);
+    if (!value) this.fedWeights.set(name, (value = this.graph.input(name, 'float32', shape)));
+    return value;
   }
 
   /** x W^T, for a weight of a row per output. */

@@ -28,6 +28,8 @@ export interface GraphRequest {
   readonly head: 'none' | 'logits' | 'loss';
   /** Whether keys and values of earlier tokens come in and those of all tokens go out. */
   readonly cache: boolean;
+  /** Weights that come in under their names with each run, in place of those of the files: what is being trained. */
+  readonly fed?: ReadonlySet<string>;
 }
 
 /** UTF-16 range of one token in the text it came from. */
