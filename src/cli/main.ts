@@ -10,6 +10,7 @@ import { describeCommand } from './describe.ts';
 import { evaluateCommand } from './evaluate.ts';
 import { exportCommand } from './export.ts';
 import { commandHelp, help } from './help.ts';
+import { limefitCommand } from './limefit.ts';
 import { trainCommand } from './train.ts';
 import { writeJson } from './writeJson.ts';
 
@@ -20,6 +21,7 @@ const commands: readonly Command[] = [
   trainCommand,
   boostCommand,
   evaluateCommand,
+  limefitCommand,
   describeCommand,
   exportCommand,
 ];

@@ -39,10 +39,14 @@ const mostGeneral = 400_000;
 const fewestWindows = 16;
 const shortestWindow = 16;
 
-export async function readBoostText(
-  { corpus, generalPaths }: Pick<BoostRequest, 'corpus' | 'generalPaths'>,
+/** Text to train on and held-out text, in windows of tokens. */
+export type DomainText = Pick<BoostText, 'plan' | 'windowLength' | 'train' | 'heldOut'>;
+
+/** Reads, splits and packs a corpus; a short text is cut into shorter windows. Fails with 'empty' for too little. */
+export async function readDomainText(
+  corpus: CorpusRequest,
   { tokenizer, signal, report, ...options }: TextOptions,
-): Promise<BoostText> {
+): Promise<DomainText> {
   const domain = await readWorkspaceCorpus(corpus, {
     tokenizer,
     signal,
@@ -56,22 +60,29 @@ export async function readBoostText(
     shortestWindow,
     Math.min(options.windowLength, Math.floor(fitting)),
   );
-  const pack = (documents: readonly CorpusDocument[], limit = Infinity): Promise<PlacedText> =>
-    PlacedText.pack(documents, tokenizer, {
-      windowLength,
-      limit: Math.min(limit, Number.MAX_SAFE_INTEGER),
-      signal,
-    });
-  const general = await readGeneral(generalPaths, tokenizer, signal);
+  const pack = { windowLength, limit: Number.MAX_SAFE_INTEGER, signal };
   return {
     plan,
     windowLength,
-    train: await pack(domain.train),
-    heldOut: await pack(domain.heldOut),
+    train: await PlacedText.pack(domain.train, tokenizer, pack),
+    heldOut: await PlacedText.pack(domain.heldOut, tokenizer, pack),
+  };
+}
+
+export async function readBoostText(
+  { corpus, generalPaths }: Pick<BoostRequest, 'corpus' | 'generalPaths'>,
+  options: TextOptions,
+): Promise<BoostText> {
+  const { tokenizer, signal } = options;
+  const domain = await readDomainText(corpus, options);
+  const { mix, heldOut, ...general } = await readGeneral(generalPaths, tokenizer, signal);
+  const pack = { windowLength: domain.windowLength, limit: mostGeneral, signal };
+  return {
+    ...domain,
     general: {
       ...general,
-      mix: await pack(general.mix, mostGeneral),
-      heldOut: await pack(general.heldOut, mostGeneral),
+      mix: await PlacedText.pack(mix, tokenizer, pack),
+      heldOut: await PlacedText.pack(heldOut, tokenizer, pack),
     },
   };
 }

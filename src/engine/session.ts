@@ -16,6 +16,8 @@ export interface SessionOptions {
   readonly allowSpinning?: boolean;
   /** False: weights stay memory-mapped instead of being copied into the layout that the kernels like best. */
   readonly prepack?: boolean;
+  /** False: memory is not laid out ahead by what the first run needed; less of it, and slower by a little. */
+  readonly memoryPattern?: boolean;
 }
 
 /** A loaded graph. Runs block the thread: only the engine's own processes may hold one. */
@@ -55,6 +57,7 @@ export async function openSession(graph: Uint8Array, options: SessionOptions): P
       intraOpNumThreads: options.threads,
       interOpNumThreads: 1,
       executionMode: 'sequential',
+      enableMemPattern: options.memoryPattern !== false,
       extra: {
         session: {
           model_external_initializers_file_folder_path: parse(process.cwd()).root,

@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure } from '../common/failure.ts';
 import type { RouterFit } from '../contracts/layerMap.ts';
@@ -40,6 +40,7 @@ export function routerShape(layer: number, keyValueHeads: number): [number, numb
   return [keyValueHeads, (layer + 1) * keyValueHeads];
 }
 
+/** Writes them to the folder, made where it is not there; gives the file's path. */
 export async function writeFittedRouters(
   folder: string,
   routers: Routers,
@@ -51,6 +52,7 @@ export async function writeFittedRouters(
       { dtype: 'F32', shape: routerShape(layer, about.keyValueHeads), data },
     ]),
   );
+  await mkdir(folder, { recursive: true });
   const path = join(folder, fileName);
   const { model, fit } = about;
   const loupe = JSON.stringify({ format: 'lime-routers', version: formatVersion, model, fit });

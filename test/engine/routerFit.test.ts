@@ -1,0 +1,226 @@
+import assert from 'node:assert/strict';
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { Failure } from '../../src/common/failure.ts';
+import { Gate } from '../../src/common/gate.ts';
+import type { RouterFitProgress, RouterFitRequest } from '../../src/contracts/routerFit.ts';
+import { ModelRunner } from '../../src/engine/modelRunner.ts';
+import { loadModel } from '../../src/engine/loadModel.ts';
+import { fitRouters, identityRouters } from '../../src/engine/routerFit.ts';
+import { planRouterFit } from '../../src/engine/routerFitPlan.ts';
+import { RoutedLoss } from '../../src/engine/routedLoss.ts';
+import { readFittedRouters, routerName, writeFittedRouters } from '../../src/lime/fittedRouters.ts';
+import { llamaPieces, writePieces } from '../fixtures/llamaFolder.ts';
+import { tinyBoost } from './tinyBoost.ts';
+
+let folder: string;
+let asked: RouterFitRequest;
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'loupe-fit-'));
+  const { model, corpus } = await tinyBoost(folder);
+  asked = {
+    model,
+    corpus,
+    folder: join(folder, 'fit'),
+    name: 'chemistry',
+    tokens: 30_000,
+    seed: 0,
+  };
+});
+after(() => rm(folder, { recursive: true, force: true }));
+
+function options(report: (progress: RouterFitProgress) => void = () => undefined) {
+  return { signal: new AbortController().signal, gate: new Gate(), report };
+}
+
+/** Ends the fit when it has gone `steps` steps. */
+async function interrupted(request: RouterFitRequest, steps: number): Promise<void> {
+  const abort = new AbortController();
+  const fit = fitRouters(request, {
+    signal: abort.signal,
+    gate: new Gate(),
+    report: ({ step }) => {
+      if (step >= steps) abort.abort(new Failure('cancelled', 'Enough.'));
+    },
+  });
+  await assert.rejects(fit, error => Failure.is(error, 'cancelled'));
+}
+
+describe('Fitting routers', () => {
+  it('lowers the cross-entropy of held-out text and leaves routers that run', async t => {
+    const seen: RouterFitProgress[] = [];
+    const report = await fitRouters(
+      asked,
+      options(progress => seen.push(progress)),
+    );
+    const { ceBefore, ceAfter, heldOutTokens, steps, tokens } = report.fit;
+    t.diagnostic(`CE ${ceBefore.toFixed(4)} -> ${ceAfter.toFixed(4)} over ${heldOutTokens} tokens`);
+    assert.ok(ceAfter < ceBefore);
+    assert.ok(Math.abs(tokens - asked.tokens) <= tokens / steps);
+    assert.equal(report.curve.length, steps);
+    assert.deepEqual(
+      [...new Set(seen.map(({ phase }) => phase))],
+      ['reading text', 'measuring before', 'fitting', 'measuring after'],
+    );
+    assert.ok(
+      seen.some(
+        ({ secondsLeft, tokensPerSecond }) => secondsLeft !== null && tokensPerSecond !== null,
+      ),
+    );
+
+    // The file loads beside the model, and says the cross-entropy that the fit said.
+    const routed = await ModelRunner.open({ ...asked.model, routers: asked.folder });
+    const plain = await ModelRunner.open(asked.model);
+    try {
+      const tokenIds = Uint32Array.from({ length: 40 }, (_, i) => (i * 31) % 200);
+      const [one, other] = [
+        await routed.run({ tokenIds, hooks: [], head: 'logits' }),
+        await plain.run({ tokenIds, hooks: [], head: 'logits' }),
+      ];
+      assert.notDeepEqual(one.logits, other.logits);
+    } finally {
+      await routed.dispose();
+      await plain.dispose();
+    }
+  });
+
+  it('begins at the model itself, bit for bit', async () => {
+    const model = await loadModel(asked.model, {});
+    const { name, hash } = model.info;
+    const identity = join(folder, 'identity');
+    const figures = { tokens: 0, steps: 0, seed: 0, heldOutTokens: 0, ceBefore: 0, ceAfter: 0 };
+    await writeFittedRouters(identity, identityRouters(model.config), {
+      model: { name, hash },
+      fit: { name: 'identity', ...figures },
+      keyValueHeads: model.config.keyValueHeads,
+    });
+    const [plain, routed] = [
+      await ModelRunner.open(asked.model),
+      await ModelRunner.open({ ...asked.model, routers: identity }),
+    ];
+    try {
+      const tokenIds = Uint32Array.from({ length: 60 }, (_, i) => (i * 17) % 200);
+      const request = { tokenIds, hooks: [], head: 'logits' } as const;
+      assert.deepEqual((await routed.run(request)).logits, (await plain.run(request)).logits);
+    } finally {
+      await plain.dispose();
+      await routed.dispose();
+    }
+  });
+
+  it('gives the gradient that finite differences give', async () => {
+    const model = await loadModel(asked.model, {});
+    const routers = identityRouters(model.config);
+    const window = Uint32Array.from({ length: 48 }, (_, i) => (i * 13) % 200);
+    const gradients = await RoutedLoss.open(model, { withGradients: true });
+    const forward = await RoutedLoss.open(model, { withGradients: false });
+    try {
+      const { surprisal, gradients: found } = await gradients.run(window, routers);
+      assert.ok(Math.abs(surprisal - (await forward.run(window, routers)).surprisal) < 1e-3);
+      for (const [layer, router] of routers) {
+        for (const at of [0, router.length - 1]) {
+          const own = router[at] ?? NaN;
+          const step = 0.05;
+          router[at] = own + step;
+          const above = (await forward.run(window, routers)).surprisal;
+          router[at] = own - step;
+          const below = (await forward.run(window, routers)).surprisal;
+          router[at] = own;
+          const expected = (above - below) / (2 * step);
+          const actual = found.get(layer)?.[at] ?? NaN;
+          assert.ok(
+            Math.abs(actual - expected) < 0.02 + 0.02 * Math.abs(expected),
+            `${actual} ${expected}`,
+          );
+        }
+      }
+    } finally {
+      await gradients.dispose();
+      await forward.dispose();
+    }
+  });
+
+  it('goes on where it was interrupted, with the same result byte for byte', async () => {
+    const [whole, inParts] = [join(folder, 'whole'), join(folder, 'parts')];
+    const short = { ...asked, tokens: 12_000 };
+    await fitRouters({ ...short, folder: whole }, options());
+    await interrupted({ ...short, folder: inParts }, 2);
+    await interrupted({ ...short, folder: inParts }, 6);
+    await fitRouters({ ...short, folder: inParts }, options());
+    for (const file of ['routers.safetensors', 'report.json']) {
+      assert.deepEqual(await readFile(join(inParts, file)), await readFile(join(whole, file)));
+    }
+  });
+
+  it('is held while its gate is closed', async () => {
+    const gate = new Gate();
+    const steps: number[] = [];
+    const fit = fitRouters(
+      { ...asked, tokens: 12_000, folder: join(folder, 'paused') },
+      {
+        signal: new AbortController().signal,
+        gate,
+        report: ({ phase, step }) => {
+          steps.push(step);
+          if (phase === 'fitting' && step === 3 && !gate.isClosed) gate.close();
+        },
+      },
+    );
+    const isDone = await Promise.race([
+      fit.then(() => true),
+      new Promise(resolve => setTimeout(() => resolve(false), 3000)),
+    ]);
+    assert.equal(isDone, false);
+    assert.equal(Math.max(...steps), 3);
+    gate.open();
+    assert.equal((await fit).fit.steps, Math.max(...steps));
+  });
+
+  it('refuses a folder with another fit', async () => {
+    const other = { ...asked, seed: 1 };
+    await assert.rejects(fitRouters(other, options()), error => Failure.is(error, 'mismatch'));
+  });
+
+  it('plans with what a step just now took', async () => {
+    const plan = await planRouterFit(asked, {
+      signal: new AbortController().signal,
+      report: () => undefined,
+    });
+    assert.ok(plan.corpus.tokens > 1000);
+    assert.equal(plan.tokens, asked.tokens);
+    assert.ok(plan.secondsPerToken > 0 && plan.bytes > 2 ** 20);
+  });
+});
+
+describe('Fitted routers', () => {
+  it('are refused beside another model', async () => {
+    const path = await writePieces(join(folder, 'other'), llamaPieces());
+    const request = { ...asked.model, path, routers: asked.folder };
+    await assert.rejects(ModelRunner.open(request), error => {
+      assert.ok(Failure.is(error, 'mismatch'));
+      assert.match(error.message, /routers were fitted to/);
+      return true;
+    });
+  });
+
+  it('are refused where the file is another, broken or gone', async () => {
+    const broken = join(folder, 'broken.safetensors');
+    const whole = join(asked.folder, 'routers.safetensors');
+    await writeFile(broken, (await readFile(whole)).subarray(0, -8));
+    const strange = join(folder, 'strange.safetensors');
+    await copyFile(join(folder, 'base', 'sae_weights.safetensors'), strange);
+    const open = (routers: string) => ModelRunner.open({ ...asked.model, routers });
+    await assert.rejects(open(broken), error => Failure.is(error, 'bad-file'));
+    await assert.rejects(open(strange), error => Failure.is(error, 'bad-file'));
+    await assert.rejects(open(join(folder, 'nowhere')), error => Failure.is(error, 'not-found'));
+  });
+
+  it('say how they were fitted', async () => {
+    const { fit, model, file } = await readFittedRouters(asked.folder);
+    assert.equal(fit.name, 'chemistry');
+    assert.match(model.hash, /^[0-9a-f]{64}$/);
+    assert.deepEqual(file.tensors.get(routerName(1))?.dtype, 'F32');
+  });
+});
