@@ -1,10 +1,7 @@
 import { basename, resolve } from 'node:path';
 import { Gate } from '../common/gate.ts';
-import type {
-  RouterFitProgress,
-  RouterFitReport,
-  RouterFitRequest,
-} from '../contracts/routerFit.ts';
+import type { RouterFitReport, RouterFitRequest } from '../contracts/routerFit.ts';
+import type { RouterFitProgress } from '../contracts/trainer.ts';
 import { fitRouters } from '../engine/routerFit.ts';
 import { planRouterFit } from '../engine/routerFitPlan.ts';
 import {

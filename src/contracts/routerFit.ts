@@ -14,6 +14,8 @@ export interface RouterFitRequest {
   readonly seed: number;
 }
 
+export type RouterFitPlanRequest = Pick<RouterFitRequest, 'model' | 'corpus' | 'tokens'>;
+
 export interface RouterFitPlan {
   readonly corpus: CorpusPlan;
   readonly tokens: number;
@@ -26,23 +28,6 @@ export interface RouterFitPlan {
 
 export type RouterFitPhase =
   'loading' | 'reading text' | 'measuring before' | 'fitting' | 'measuring after';
-
-/** How a fit stands; numbers are null where they are not known yet. */
-export interface RouterFitProgress {
-  readonly phase: RouterFitPhase;
-  /** Of the phase, 0 to 1. */
-  readonly fraction: number;
-  readonly step: number;
-  readonly steps: number;
-  readonly tokens: number;
-  /** Mean cross-entropy of the last steps, nats per token. */
-  readonly loss: number | null;
-  /** Of held-out text, with identity routers. */
-  readonly ceBefore: number | null;
-  readonly tokensPerSecond: number | null;
-  /** Of everything that is left to do. */
-  readonly secondsLeft: number | null;
-}
 
 /** `report.json` beside the routers. */
 export interface RouterFitReport {

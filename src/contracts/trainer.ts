@@ -1,6 +1,13 @@
 import type { BoostReport } from './boostReport.ts';
 import type { Call } from './call.ts';
 import type { EngineInfo, LoadProgress, ModelRequest } from './engine.ts';
+import type {
+  RouterFitPhase,
+  RouterFitPlan,
+  RouterFitPlanRequest,
+  RouterFitReport,
+  RouterFitRequest,
+} from './routerFit.ts';
 
 /** Everything that the extension host may ask of the trainer: the engine's program in another process and role. */
 export interface TrainerContract {
@@ -9,6 +16,10 @@ export interface TrainerContract {
   plan: Call<PlanRequest, BoostPlan, LoadProgress>;
   /** Trains a residual SAE into a folder, or goes on with the training there; ends with its report. */
   boost: Call<BoostRequest, BoostReport, BoostProgress>;
+  /** Reads the text, and runs a gradient to say what a fit takes. */
+  planFit: Call<RouterFitPlanRequest, RouterFitPlan, LoadProgress>;
+  /** Fits LIMe routers to a frozen model into a folder, or goes on with the fit there; ends with its report. */
+  fitRouters: Call<RouterFitRequest, RouterFitReport, RouterFitProgress>;
   /** Holds the training after its present step; it keeps its memory. */
   pause: Call<null, null>;
   resume: Call<null, null>;
@@ -105,9 +116,15 @@ export type BoostPhase =
   | 'describing features'
   | 'measuring';
 
-/** How a training stands; numbers are null where they are not known yet. */
-export interface BoostProgress {
-  readonly phase: BoostPhase;
+export type BoostProgress = TrainingProgress<BoostPhase>;
+export type RouterFitProgress = TrainingProgress<RouterFitPhase>;
+
+/**
+ * How a training, of a residual SAE or of routers, stands; numbers are null where they are not known yet, or are not
+ * measured in trainings of the kind.
+ */
+export interface TrainingProgress<Phase = BoostPhase | RouterFitPhase> {
+  readonly phase: Phase;
   /** Of the phase, 0 to 1. */
   readonly fraction: number;
   readonly step: number;

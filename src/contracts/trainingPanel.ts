@@ -1,6 +1,6 @@
 import type { BoostReport, TextPlace } from './boostReport.ts';
 import type { Call } from './call.ts';
-import type { BoostPlan, BoostProgress } from './trainer.ts';
+import type { BoostPlan, TrainingProgress } from './trainer.ts';
 
 /** What the training panel may ask of the extension host. */
 export interface TrainingHost {
@@ -28,6 +28,7 @@ export interface TrainingHost {
   openFeature: Call<{ readonly feature: number }, null>;
   /** Opens the settings of trainings. */
   openSettings: Call<null, null>;
+  showLayerMap: Call<null, null>;
   showLog: Call<null, null>;
 }
 
@@ -76,19 +77,23 @@ export interface PlanChoice {
   readonly mixGeneral: number;
 }
 
+/** What is trained: a residual SAE, or routers of a frozen model. */
+export type TrainingKind = 'residual' | 'routers';
+
 export type JobStatus = 'queued' | 'running' | 'paused' | 'done' | 'failed' | 'cancelled';
 
 export interface JobState {
   readonly id: string;
+  readonly kind: TrainingKind;
   readonly name: string;
   readonly status: JobStatus;
   /** Of everything, 0 to 1. */
   readonly fraction: number;
-  readonly progress: BoostProgress | null;
+  readonly progress: TrainingProgress | null;
   /** Measurements so far, in the order of their steps; empty for jobs other than the one under way. */
   readonly curve: readonly CurvePoint[];
-  readonly width: number;
-  readonly k: number;
+  /** F of a residual SAE. */
+  readonly width: number | null;
   readonly failure: string | null;
   /** What happened that the user should know: "The trainer stopped (signal SIGKILL) and went on from its checkpoint." */
   readonly notice: string | null;

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import * as vscode from 'vscode';
 import { DisposableStore } from '../common/disposable.ts';
 import { Failure } from '../common/failure.ts';
+import type { RouterFitRequest } from '../contracts/routerFit.ts';
 import type { JobState, PlanChoice, TrainingState } from '../contracts/trainingPanel.ts';
 import { overallFraction } from '../report/trainingProgress.ts';
 import { onDidChangeSettings } from './settings.ts';
@@ -10,9 +11,9 @@ import { hasEnded, type TrainingJob } from './trainingJob.ts';
 import { TrainingLock } from './trainingLock.ts';
 import { presentDone, presentTrainingFailure } from './trainingNotices.ts';
 import { TrainingPlanner } from './trainingPlanner.ts';
-import { TrainingQueue } from './trainingQueue.ts';
+import { type FinishedTraining, type Trainer, TrainingQueue } from './trainingQueue.ts';
 import { TrainingReports } from './trainingReports.ts';
-import { trainingDraft } from './trainingRequest.ts';
+import { fitRequest, trainingDraft } from './trainingRequest.ts';
 import { TrainingStore } from './trainingStore.ts';
 
 /** What a training has to do with the domains that can be switched on and off. */
@@ -30,6 +31,9 @@ export interface WorkspaceTraining {
   readonly planner: TrainingPlanner;
   readonly reports: TrainingReports;
   readonly domainsFolder: string;
+  readonly routersFolder: string;
+  /** A process for a plan; whoever asks for it ends it. */
+  readonly startTrainer: () => Trainer;
 }
 
 const shownKey = 'training.shown';
@@ -70,15 +74,16 @@ export class Training implements vscode.Disposable {
     const start = (): ReturnType<typeof startTrainer> => startTrainer(program, log);
     const trainings = join(storageUri.fsPath, 'trainings');
     const domainsFolder = join(storageUri.fsPath, 'domains');
+    const routersFolder = join(storageUri.fsPath, 'routers');
     const reports = new TrainingReports(domainsFolder);
     const warn = (message: string): void => log.warn(message);
     const queue = new TrainingQueue({
       store: new TrainingStore(trainings, warn),
       startTrainer: start,
       onChange: changed,
-      onDone: (job, report) => {
-        void this.done(job)
-          .then(() => presentDone(job.request.name, report, domains))
+      onDone: done => {
+        void this.done(done)
+          .then(() => presentDone(done, domains))
           .catch((error: unknown) => log.error(Failure.from(error)));
       },
       onFailed: (job, failure) => {
@@ -94,7 +99,14 @@ export class Training implements vscode.Disposable {
     this.owned.register(
       onDidChangeSettings(settingNames, () => planner.state && void this.planned?.()),
     );
-    this.inWorkspace = { queue, planner, reports, domainsFolder };
+    this.inWorkspace = {
+      queue,
+      planner,
+      reports,
+      domainsFolder,
+      routersFolder,
+      startTrainer: start,
+    };
     void reports.refresh().then(changed);
     if (vscode.workspace.isTrusted) this.open(queue, lock);
     else {
@@ -151,12 +163,17 @@ export class Training implements vscode.Disposable {
     await begin();
   }
 
+  /** A fit of routers on these folders, with the settings that there are now. */
+  fitRequest(name: string, folders: readonly vscode.WorkspaceFolder[]): RouterFitRequest {
+    return fitRequest(this.context, name, folders, this.here().routersFolder);
+  }
+
   /** Queues the training that was planned. */
   async start(choice: PlanChoice): Promise<void> {
     const { planner, queue } = this.here();
     const request = planner.take(choice);
     if (!request) return;
-    await queue.add(request);
+    await queue.add({ kind: 'residual', request });
     await this.refresh();
   }
 
@@ -188,8 +205,9 @@ export class Training implements vscode.Disposable {
     return this.isElsewhere ? 'Another window trains in this workspace.' : null;
   }
 
-  private async done({ request: { name } }: TrainingJob): Promise<void> {
+  private async done({ kind, name }: FinishedTraining): Promise<void> {
     await this.refresh();
+    if (kind === 'routers') return;
     await this.domains.turn(name, true);
     const isReading = this.state().shown !== null || this.state().plan !== null;
     if (!isReading) this.showReport(name);
@@ -207,16 +225,16 @@ const notTrusted =
 const noFolder = 'Open a folder first: a training reads the files of a workspace folder.';
 
 function jobState(job: TrainingJob, isActive: boolean): JobState {
-  const { id, status, progress, curve, failure, notice, request } = job;
+  const { id, kind, status, progress, curve, failure, notice, request } = job;
   return {
     id,
+    kind,
     name: request.name,
     status,
-    fraction: status === 'done' ? 1 : progress ? overallFraction(progress) : 0,
+    fraction: status === 'done' ? 1 : progress ? overallFraction(kind, progress) : 0,
     progress,
     curve: isActive || hasEnded(job) ? curve : [],
-    width: request.width,
-    k: request.k,
+    width: kind === 'residual' ? job.request.width : null,
     failure,
     notice,
   };

@@ -1,6 +1,8 @@
 import * as vscode from 'vscode';
 import { domainNameFrom, domainNameProblem } from '../common/domainName.ts';
 import { Failure } from '../common/failure.ts';
+import { chooseTrainingFolders } from './chooseTrainingFolders.ts';
+import { fitRouters } from './fitRouters.ts';
 import { presentFailure } from './presentFailure.ts';
 import type { Training } from './training.ts';
 import { cancelTraining, sameName } from './trainingActions.ts';
@@ -16,6 +18,7 @@ type Act = (targets: TrainingTargets, argument: unknown) => void | Promise<void>
 /** The commands of package.json that concern trainings. */
 const commands: Readonly<Record<string, Act>> = {
   'loupe.trainResidual': trainResidual,
+  'loupe.fitRouters': fitRouters,
   'loupe.showTraining': ({ training, panel }) => {
     training.showReport(null);
     panel.show();
@@ -51,18 +54,16 @@ export function registerTrainingCommands(targets: TrainingTargets): vscode.Dispo
   );
 }
 
+const title = 'Train Residual SAE on Workspace';
+
 /** Asks for folders and a name, and shows what would be trained on; the panel starts it. */
 async function trainResidual({ training, panel }: TrainingTargets): Promise<void> {
-  if (!vscode.workspace.isTrusted) {
-    await explainTrust();
-    return;
-  }
-  const { reports } = training.here();
-  const folders = await chooseFolders();
+  const folders = await chooseTrainingFolders(title);
   const [first] = folders ?? [];
   if (!folders || !first) return;
+  const { reports } = training.here();
   const name = await vscode.window.showInputBox({
-    title: 'Train Residual SAE on Workspace',
+    title,
     prompt: 'Name of the domain: it marks the features that are learnt',
     value: domainNameFrom(first.name),
     validateInput: text => {
@@ -79,38 +80,6 @@ async function trainResidual({ training, panel }: TrainingTargets): Promise<void
 }
 
 const taken = 'There is a domain of this name: the new one will take its place.';
-
-async function explainTrust(): Promise<void> {
-  const manage = 'Manage Workspace Trust';
-  const chosen = await vscode.window.showWarningMessage(
-    'Loupe: a training reads every file of the workspace, so the workspace must be trusted first.',
-    manage,
-  );
-  if (chosen === manage) await vscode.commands.executeCommand('workbench.trust.manage');
-}
-
-/** The folders to train on; the user chooses where there are several. Undefined: none after all. */
-async function chooseFolders(): Promise<readonly vscode.WorkspaceFolder[] | undefined> {
-  const folders = (vscode.workspace.workspaceFolders ?? []).filter(
-    ({ uri }) => uri.scheme === 'file',
-  );
-  if (folders.length === 0) {
-    throw new Failure('unsupported', 'A training reads files of the disk: open a folder of it.');
-  }
-  if (folders.length === 1) return folders;
-  const items = folders.map(folder => ({
-    label: folder.name,
-    description: folder.uri.fsPath,
-    picked: true,
-    folder,
-  }));
-  const chosen = await vscode.window.showQuickPick(items, {
-    title: 'Train Residual SAE on Workspace',
-    placeHolder: 'Folders to train on',
-    canPickMany: true,
-  });
-  return chosen?.map(({ folder }) => folder);
-}
 
 /** The paused training, or the one that failed last. */
 function resumable({ active, jobs }: Training): string | undefined {

@@ -1,14 +1,21 @@
-import type { BoostProgress, BoostRequest } from '../contracts/trainer.ts';
+import type { RouterFitRequest } from '../contracts/routerFit.ts';
+import type { BoostRequest, TrainingProgress } from '../contracts/trainer.ts';
 import type { CurvePoint, JobStatus } from '../contracts/trainingPanel.ts';
 
 /** A training as it is kept in a file of its own, from the moment it is queued until it is taken off the list. */
-export interface TrainingJob {
+export type TrainingJob = JobRecord & TrainingTask;
+
+/** What is to be trained, and how. */
+export type TrainingTask =
+  | { readonly kind: 'residual'; readonly request: BoostRequest }
+  | { readonly kind: 'routers'; readonly request: RouterFitRequest };
+
+export interface JobRecord {
   readonly id: string;
   /** Milliseconds since 1970; the order of the queue. */
   readonly created: number;
-  readonly request: BoostRequest;
   readonly status: JobStatus;
-  readonly progress: BoostProgress | null;
+  readonly progress: TrainingProgress | null;
   readonly curve: readonly CurvePoint[];
   readonly failure: string | null;
   readonly notice: string | null;
@@ -30,12 +37,12 @@ export function hasEnded({ status }: TrainingJob): boolean {
   return status === 'done' || status === 'failed' || status === 'cancelled';
 }
 
-export function newJob(request: BoostRequest, now: number): TrainingJob {
+export function newJob(task: TrainingTask, now: number): TrainingJob {
   const random = Math.random().toString(36).slice(2, 8);
   return {
     id: `${now.toString(36)}-${random}`,
     created: now,
-    request,
+    ...task,
     status: 'queued',
     progress: null,
     curve: [],
@@ -53,18 +60,21 @@ export function parseJob(text: string): TrainingJob | undefined {
   } catch {
     return undefined;
   }
-  return isJob(value) ? value : undefined;
+  // Jobs of earlier versions have no kind: they train residual SAEs.
+  const job = typeof value === 'object' && value !== null ? { kind: 'residual', ...value } : value;
+  return isJob(job) ? job : undefined;
 }
 
 function isJob(value: unknown): value is TrainingJob {
   if (typeof value !== 'object' || value === null) return false;
-  const { id, created, request, status, curve } = value as Partial<Record<string, unknown>>;
+  const { id, created, kind, request, status, curve } = value as Partial<Record<string, unknown>>;
   if (typeof request !== 'object' || request === null) return false;
   const { name, folder } = request as Partial<Record<string, unknown>>;
   return (
     typeof id === 'string' &&
     /^[\w-]+$/.test(id) &&
     typeof created === 'number' &&
+    (kind === 'residual' || kind === 'routers') &&
     statuses.some(known => known === status) &&
     Array.isArray(curve) &&
     typeof name === 'string' &&
@@ -78,7 +88,7 @@ const longestCurve = 240;
 /** The curve with what was measured now; a training that went back to its checkpoint draws that stretch again. */
 export function extendCurve(
   curve: readonly CurvePoint[],
-  { step, loss, domainEv, generalEv }: BoostProgress,
+  { step, loss, domainEv, generalEv }: TrainingProgress,
 ): readonly CurvePoint[] {
   if (loss === null && domainEv === null && generalEv === null) return curve;
   const before = curve.filter(point => point.step < step);

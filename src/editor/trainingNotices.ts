@@ -2,12 +2,31 @@ import * as vscode from 'vscode';
 import type { Failure } from '../common/failure.ts';
 import { formatDecimal } from '../common/numbers.ts';
 import type { BoostReport } from '../contracts/boostReport.ts';
+import type { RouterFitReport } from '../contracts/routerFit.ts';
 import { failureText } from './presentFailure.ts';
 import type { DomainList } from './training.ts';
 import type { TrainingJob } from './trainingJob.ts';
+import type { FinishedTraining } from './trainingQueue.ts';
 
-/** Tells that a domain has been learnt; its features are on, and can be turned off at once. */
-export async function presentDone(
+/** Tells what has been learnt, and offers to see it. */
+export function presentDone(done: FinishedTraining, domains: DomainList): Promise<void> {
+  return done.kind === 'routers'
+    ? presentFitted(done.report)
+    : presentDomain(done.name, done.report, domains);
+}
+
+async function presentFitted({ fit }: RouterFitReport): Promise<void> {
+  const [before, after] = [fit.ceBefore, fit.ceAfter].map(ce => formatDecimal(ce, 3));
+  const text =
+    fit.ceAfter < fit.ceBefore
+      ? `Loupe: routers ${fit.name} are fitted: CE on held-out text ${before} → ${after}.`
+      : `Loupe: routers ${fit.name} do not help on held-out text: CE ${before} → ${after}. Fit on more text.`;
+  const chosen = await vscode.window.showInformationMessage(text, 'Show Layer Map');
+  if (chosen) await vscode.commands.executeCommand('loupe.showLayerMap');
+}
+
+/** A domain's features are on, and can be turned off at once. */
+async function presentDomain(
   name: string,
   { variants }: BoostReport,
   domains: DomainList,

@@ -107,6 +107,7 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
       }),
     openSettings: () =>
       act(() => vscode.commands.executeCommand('workbench.action.openSettings', 'loupe.training')),
+    showLayerMap: () => act(() => vscode.commands.executeCommand('loupe.showLayerMap')),
     showLog: () => act(() => vscode.commands.executeCommand('loupe.showLog')),
   };
 

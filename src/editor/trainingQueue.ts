@@ -3,9 +3,17 @@ import { join } from 'node:path';
 import { Failure } from '../common/failure.ts';
 import { RestartPolicy } from '../common/restartPolicy.ts';
 import type { BoostReport } from '../contracts/boostReport.ts';
-import type { BoostProgress, BoostRequest, TrainerContract } from '../contracts/trainer.ts';
+import type { RouterFitReport } from '../contracts/routerFit.ts';
+import type { TrainerContract, TrainingProgress } from '../contracts/trainer.ts';
 import type { Caller } from '../messages/calls.ts';
-import { extendCurve, hasEnded, newJob, type TrainingJob } from './trainingJob.ts';
+import {
+  extendCurve,
+  hasEnded,
+  newJob,
+  type JobRecord,
+  type TrainingJob,
+  type TrainingTask,
+} from './trainingJob.ts';
 import type { TrainingStore } from './trainingStore.ts';
 
 /** A trainer process, from its start to its end. */
@@ -24,11 +32,16 @@ export interface TrainingQueueParts {
   readonly startTrainer: () => Trainer;
   /** Something about a job or the list has changed. */
   readonly onChange: () => void;
-  readonly onDone: (job: TrainingJob, report: BoostReport) => void;
+  readonly onDone: (done: FinishedTraining) => void;
   readonly onFailed: (job: TrainingJob, failure: Failure) => void;
   readonly log: (message: string) => void;
   readonly now: () => number;
 }
+
+/** A job that has ended well, with its report. */
+export type FinishedTraining =
+  | { readonly kind: 'residual'; readonly name: string; readonly report: BoostReport }
+  | { readonly kind: 'routers'; readonly name: string; readonly report: RouterFitReport };
 
 /** The job under way and its process. */
 interface Run {
@@ -79,7 +92,8 @@ export class TrainingQueue {
   }
 
   /** Queues a training that starts from nothing: what lies in its folder is deleted. */
-  async add(request: BoostRequest): Promise<TrainingJob> {
+  async add(task: TrainingTask): Promise<TrainingJob> {
+    const { request } = task;
     const other = this.all.find(job => !hasEnded(job) && job.request.folder === request.folder);
     if (other) {
       throw new Failure('usage', `A training of '${other.request.name}' is queued already.`, {
@@ -90,7 +104,7 @@ export class TrainingQueue {
     for (const job of this.all) {
       if (job.request.folder === request.folder) this.forget(job.id);
     }
-    const job = newJob(request, this.parts.now());
+    const job = newJob(task, this.parts.now());
     await this.deleteFolder(job);
     this.jobs.set(job.id, job);
     await this.parts.store.save(job);
@@ -168,7 +182,7 @@ export class TrainingQueue {
       const trainer = (run.trainer = this.parts.startTrainer());
       await trainer.ready;
       // Paused or cancelled while the process started.
-      if (this.jobs.get(id)?.status === 'running') await this.boost(run, trainer, job);
+      if (this.jobs.get(id)?.status === 'running') await this.train(run, trainer, job);
     } catch (error) {
       if (!abort.signal.aborted) await this.stopped(run, Failure.from(error));
     } finally {
@@ -181,13 +195,20 @@ export class TrainingQueue {
     }
   }
 
-  private async boost(run: Run, { caller }: Trainer, job: TrainingJob): Promise<void> {
+  private async train(run: Run, { caller }: Trainer, job: TrainingJob): Promise<void> {
     const { signal } = run.abort;
-    const onProgress = (progress: BoostProgress): void => this.progressed(run, progress);
-    const report = await caller.call('boost', job.request, { signal, onProgress });
-    const path = join(job.request.folder, 'report.json');
-    const done = this.change(run.id, { status: 'done', report: path, notice: null });
-    if (done) this.parts.onDone(done, report);
+    const onProgress = (progress: TrainingProgress): void => this.progressed(run, progress);
+    const { kind } = job;
+    const { name, folder } = job.request;
+    const options = { signal, onProgress };
+    const done: FinishedTraining =
+      kind === 'residual'
+        ? { kind, name, report: await caller.call('boost', job.request, options) }
+        : { kind, name, report: await caller.call('fitRouters', job.request, options) };
+    const path = join(folder, 'report.json');
+    if (this.change(run.id, { status: 'done', report: path, notice: null })) {
+      this.parts.onDone(done);
+    }
   }
 
   /** The run ended without a report, and nobody asked it to. */
@@ -218,7 +239,7 @@ export class TrainingQueue {
     if (failed) this.parts.onFailed(failed, failure);
   }
 
-  private progressed(run: Run, progress: BoostProgress): void {
+  private progressed(run: Run, progress: TrainingProgress): void {
     const job = this.jobs.get(run.id);
     if (!job || run.abort.signal.aborted) return;
     const curve = extendCurve(job.curve, progress);
@@ -228,7 +249,7 @@ export class TrainingQueue {
     this.parts.onChange();
   }
 
-  private change(id: string, change: Partial<TrainingJob>): TrainingJob | undefined {
+  private change(id: string, change: Partial<JobRecord>): TrainingJob | undefined {
     const job = this.jobs.get(id);
     if (!job) return undefined;
     const changed = { ...job, ...change };
@@ -260,7 +281,7 @@ export class TrainingQueue {
 }
 
 /** The base is frozen: what was measured of it stays known when the trainer starts again. */
-function withBase(progress: BoostProgress, before: BoostProgress | null): BoostProgress {
+function withBase(progress: TrainingProgress, before: TrainingProgress | null): TrainingProgress {
   const { domainEvBase, generalEvBase } = progress;
   return {
     ...progress,

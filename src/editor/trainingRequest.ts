@@ -1,6 +1,7 @@
 import { basename, join } from 'node:path';
 import * as vscode from 'vscode';
-import type { BoostRequest } from '../contracts/trainer.ts';
+import type { RouterFitRequest } from '../contracts/routerFit.ts';
+import type { BoostRequest, CorpusRequest } from '../contracts/trainer.ts';
 import { absolute, selectedFiles } from './selection.ts';
 import { setting } from './settings.ts';
 import type { TrainingDraft } from './trainingPlanner.ts';
@@ -20,14 +21,7 @@ export function trainingDraft(
   const request: BoostRequest = {
     model,
     basePath: saePath,
-    corpus: {
-      roots: folders.map(({ uri }) => uri.fsPath),
-      include: setting('training.include'),
-      exclude: [...new Set([...setting('training.exclude'), ...folders.flatMap(excludedFiles)])],
-      useGitIgnore: setting('training.useGitIgnore'),
-      seed: 0,
-      maxFileBytes,
-    },
+    corpus: corpusRequest(folders),
     generalPaths: setting('training.generalText').map(path => absolute(path) ?? path),
     otherDomains: otherDomains.filter(other => other !== folder),
     folder,
@@ -41,6 +35,30 @@ export function trainingDraft(
     command: `Loupe: Train Residual SAE on Workspace (${folders.map(({ uri }) => basename(uri.fsPath)).join(', ')})`,
   };
   return { name, folders: folders.map(folderName => folderName.name), request };
+}
+
+/** A fit of routers to the chosen model, into the workspace's storage. */
+export function fitRequest(
+  context: vscode.ExtensionContext,
+  name: string,
+  folders: readonly vscode.WorkspaceFolder[],
+  routersFolder: string,
+): RouterFitRequest {
+  const { model } = selectedFiles(context);
+  const folder = join(routersFolder, name);
+  return { model, corpus: corpusRequest(folders), folder, name, tokens: 0, seed: 0 };
+}
+
+/** The text of workspace folders, as the settings choose it. */
+function corpusRequest(folders: readonly vscode.WorkspaceFolder[]): CorpusRequest {
+  return {
+    roots: folders.map(({ uri }) => uri.fsPath),
+    include: setting('training.include'),
+    exclude: [...new Set([...setting('training.exclude'), ...folders.flatMap(excludedFiles)])],
+    useGitIgnore: setting('training.useGitIgnore'),
+    seed: 0,
+    maxFileBytes,
+  };
 }
 
 /** The globs of `files.exclude` that are on; those that depend on a sibling file are left to the explorer. */

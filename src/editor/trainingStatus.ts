@@ -54,11 +54,11 @@ export class TrainingStatus implements vscode.Disposable {
   }
 }
 
-function statusText({ status, progress, request: { name } }: TrainingJob): string {
-  const percent = progress ? ` ${Math.floor(100 * overallFraction(progress))} %` : '';
+function statusText({ kind, status, progress, request: { name } }: TrainingJob): string {
+  const percent = progress ? ` ${Math.floor(100 * overallFraction(kind, progress))} %` : '';
   return status === 'paused'
     ? `$(debug-pause) ${name} paused${percent}`
-    : `$(sync~spin) training ${name}${percent}`;
+    : `$(sync~spin) ${kind === 'routers' ? 'fitting' : 'training'} ${name}${percent}`;
 }
 
 function details({ progress, request, notice }: TrainingJob, waiting: number): string[] {

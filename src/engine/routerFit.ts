@@ -3,11 +3,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure } from '../common/failure.ts';
 import type { Gate } from '../common/gate.ts';
-import type {
-  RouterFitProgress,
-  RouterFitReport,
-  RouterFitRequest,
-} from '../contracts/routerFit.ts';
+import type { RouterFitReport, RouterFitRequest } from '../contracts/routerFit.ts';
+import type { RouterFitProgress } from '../contracts/trainer.ts';
 import { type Routers, writeFittedRouters } from '../lime/fittedRouters.ts';
 import { identityRouter } from '../models/lime.ts';
 import type { ModelConfig } from '../models/model.ts';

@@ -1,12 +1,12 @@
 import type { LoadProgress } from '../contracts/engine.ts';
-import type { RouterFitPlan, RouterFitRequest } from '../contracts/routerFit.ts';
+import type { RouterFitPlan, RouterFitPlanRequest } from '../contracts/routerFit.ts';
 import { readWorkspaceCorpus } from '../training/corpusPlan.ts';
 import { defaultFitTokens, fitWindow, identityRouters, loadFitted } from './routerFit.ts';
 import { RoutedLoss } from './routedLoss.ts';
 
 /** Reads and counts the text of a fit; runs one gradient to say how long and in how much memory it will go. */
 export async function planRouterFit(
-  request: Pick<RouterFitRequest, 'model' | 'corpus' | 'tokens'>,
+  request: RouterFitPlanRequest,
   options: { readonly signal: AbortSignal; readonly report: (progress: LoadProgress) => void },
 ): Promise<RouterFitPlan> {
   const { signal, report } = options;

@@ -1,4 +1,5 @@
-import type { RouterFitPhase, RouterFitProgress } from '../contracts/routerFit.ts';
+import type { RouterFitPhase } from '../contracts/routerFit.ts';
+import type { RouterFitProgress } from '../contracts/trainer.ts';
 import type { FitState } from './routerFitState.ts';
 
 const leastMilliseconds = 200;
@@ -15,7 +16,12 @@ export class FitReporter {
     steps: 0,
     tokens: 0,
     loss: null,
-    ceBefore: null,
+    domainEv: null,
+    domainEvBase: null,
+    generalEv: null,
+    generalEvBase: null,
+    alive: null,
+    dead: null,
     tokensPerSecond: null,
     secondsLeft: null,
   };
@@ -45,7 +51,7 @@ export class FitReporter {
     this.from = state.step;
     this.pauses = 0;
     this.progress = { ...this.progress, phase: 'fitting', steps: fit.steps };
-    this.tell({ ...this.standing(state), ceBefore: state.before?.ce ?? null }, true);
+    this.tell(this.standing(state), true);
   }
 
   stepped(state: FitState): void {

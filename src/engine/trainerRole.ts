@@ -5,12 +5,24 @@ import type { TrainerContract } from '../contracts/trainer.ts';
 import type { Handlers } from '../messages/calls.ts';
 import { boost } from './boost.ts';
 import { planBoost } from './boostPlan.ts';
+import { fitRouters } from './routerFit.ts';
+import { planRouterFit } from './routerFitPlan.ts';
 import { runtimeVersion } from './session.ts';
 
 /** What the process answers in the role of the trainer: one training at a time. */
 export function openTrainer(): Handlers<TrainerContract> {
   const gate = new Gate();
   let isBusy = false;
+  const alone = async <T>(train: () => Promise<T>): Promise<T> => {
+    if (isBusy) throw new Failure('internal', 'The trainer does one training at a time.');
+    isBusy = true;
+    gate.open();
+    try {
+      return await train();
+    } finally {
+      isBusy = false;
+    }
+  };
   return {
     hello: ({ protocol }) => {
       if (protocol === engineProtocol) {
@@ -23,18 +35,10 @@ export function openTrainer(): Handlers<TrainerContract> {
       );
     },
     plan: (request, { signal, report }) => planBoost(request, { signal, report }),
-    boost: async (request, { signal, report }) => {
-      if (isBusy) {
-        throw new Failure('internal', 'The trainer trains one residual SAE at a time.');
-      }
-      isBusy = true;
-      gate.open();
-      try {
-        return await boost(request, { signal, gate, report });
-      } finally {
-        isBusy = false;
-      }
-    },
+    boost: (request, { signal, report }) => alone(() => boost(request, { signal, gate, report })),
+    planFit: (request, { signal, report }) => planRouterFit(request, { signal, report }),
+    fitRouters: (request, { signal, report }) =>
+      alone(() => fitRouters(request, { signal, gate, report })),
     pause: () => {
       gate.close();
       return null;

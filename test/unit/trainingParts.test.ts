@@ -93,15 +93,16 @@ describe('a token of a report', () => {
 });
 
 describe('the progress of a training', () => {
-  it('grows from 0 to 1 over the phases', () => {
-    const fractions = phases.flatMap(({ phase }) =>
-      [0, 0.5, 1].map(fraction => overallFraction({ phase, fraction })),
-    );
-    assert.equal(fractions[0], 0);
-    assert.ok(Math.abs((fractions.at(-1) ?? 0) - 1) < 1e-12);
-    assert.ok(fractions.every((value, i) => i === 0 || value >= (fractions[i - 1] ?? 2) - 1e-12));
-    assert.equal(overallFraction({ phase: 'loading', fraction: -3 }), 0);
-  });
+  for (const kind of ['residual', 'routers'] as const)
+    it(`grows from 0 to 1 over the phases: ${kind}`, () => {
+      const fractions = phases[kind].flatMap(({ phase }) =>
+        [0, 0.5, 1].map(fraction => overallFraction(kind, { phase, fraction })),
+      );
+      assert.equal(fractions[0], 0);
+      assert.ok(Math.abs((fractions.at(-1) ?? 0) - 1) < 1e-12);
+      assert.ok(fractions.every((value, i) => i === 0 || value >= (fractions[i - 1] ?? 2) - 1e-12));
+      assert.equal(overallFraction(kind, { phase: 'loading', fraction: -3 }), 0);
+    });
 });
 
 /** Trainers that answer `plan` by `answer`. */

@@ -4,7 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, beforeEach, describe, it } from 'node:test';
 import { Failure } from '../../src/common/failure.ts';
-import { extendCurve, parseJob, type TrainingJob } from '../../src/editor/trainingJob.ts';
+import {
+  extendCurve,
+  parseJob,
+  type TrainingJob,
+  type TrainingTask,
+} from '../../src/editor/trainingJob.ts';
 import { TrainingQueue } from '../../src/editor/trainingQueue.ts';
 import { TrainingStore } from '../../src/editor/trainingStore.ts';
 import { boostProgress, boostRequest, FakeTrainer } from './fakes/trainer.ts';
@@ -39,7 +44,10 @@ async function openWindow(): Promise<{ queue: TrainingQueue; store: TrainingStor
       return trainer;
     },
     onChange: () => undefined,
-    onDone: (job, report) => done.push(`${job.request.name} ${report.name} ${job.report ?? ''}`),
+    onDone: ({ name, report }) => {
+      const path = queue.all.find(job => job.request.name === name)?.report;
+      done.push(`${name} ${'name' in report ? report.name : report.fit.name} ${path ?? ''}`);
+    },
     onFailed: (job, failure) => failed.push(`${job.request.name}: ${failure.message}`),
     log: message => void log(message),
     now: () => now++,
@@ -50,7 +58,10 @@ async function openWindow(): Promise<{ queue: TrainingQueue; store: TrainingStor
 }
 
 const domainFolder = (name: string): string => join(storage, 'domains', name);
-const request = (name: string) => boostRequest(name, domainFolder(name));
+const request = (name: string): TrainingTask => ({
+  kind: 'residual',
+  request: boostRequest(name, domainFolder(name)),
+});
 const statuses = (queue: TrainingQueue): string[] =>
   queue.all.map(({ request: { name }, status }) => `${name} ${status}`);
 
@@ -84,6 +95,19 @@ const jobOf = (queue: TrainingQueue, name: string): TrainingJob | undefined =>
   queue.all.find(candidate => candidate.request.name === name);
 
 describe('the queue of trainings', () => {
+  it('fits routers in the same turn, by their own call', async () => {
+    const { queue } = await openWindow();
+    await queue.add(request('chemistry'));
+    const { model, corpus } = boostRequest('fit', domainFolder('fit'));
+    const folder = join(storage, 'routers', 'fit');
+    const fit = { model, corpus, folder, name: 'fit', tokens: 1000, seed: 0 };
+    await queue.add({ kind: 'routers', request: fit });
+    (await trainer(0, 'boost chemistry')).finish('chemistry');
+    const second = await trainer(1, 'fitRouters fit');
+    assert.deepEqual(second.calls, ['fitRouters fit']);
+    assert.deepEqual(statuses(queue), ['chemistry done', 'fit running']);
+  });
+
   it('runs one at a time, in the order in which they were added, each in a process of its own', async () => {
     const { queue } = await openWindow();
     for (const name of ['chemistry', 'russian', 'speeches']) await queue.add(request(name));
@@ -114,7 +138,7 @@ describe('the queue of trainings', () => {
       { step: 10, loss: 900, domainEv: null, generalEv: null },
       { step: 20, loss: 500, domainEv: 0.81, generalEv: 0.8565 },
     ]);
-    assert.deepEqual(jobOf(queue, 'chemistry')?.request, request('chemistry'));
+    assert.deepEqual(jobOf(queue, 'chemistry')?.request, request('chemistry').request);
   });
 
   it('pauses and resumes in the same process; a paused one keeps its turn', async () => {

@@ -60,6 +60,7 @@ function fakeHost(first: TrainingState): Handlers<TrainingHost> {
     openPlace: note('openPlace'),
     openFeature: note('openFeature'),
     openSettings: note('openSettings'),
+    showLayerMap: note('showLayerMap'),
     showLog: note('showLog'),
   };
 }

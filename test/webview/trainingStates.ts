@@ -37,13 +37,13 @@ export const curve: readonly CurvePoint[] = Array.from({ length: 60 }, (_, i) =>
 export function job(change: Partial<JobState> = {}): JobState {
   return {
     id: 'a1',
+    kind: 'residual',
     name: 'chemistry',
     status: 'running',
     fraction: 0.63,
     progress: progress(),
     curve,
     width: 1_024,
-    k: 5,
     failure: null,
     notice: null,
     ...change,

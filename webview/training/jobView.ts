@@ -5,8 +5,13 @@ import {
   formatDuration,
   formatPercent,
 } from '../../src/common/numbers.ts';
-import type { BoostProgress } from '../../src/contracts/trainer.ts';
-import type { CurvePoint, JobState, JobStatus } from '../../src/contracts/trainingPanel.ts';
+import type { TrainingProgress } from '../../src/contracts/trainer.ts';
+import type {
+  CurvePoint,
+  JobState,
+  JobStatus,
+  TrainingKind,
+} from '../../src/contracts/trainingPanel.ts';
 import { phases } from '../../src/report/trainingProgress.ts';
 import { button } from '../shared/controls.ts';
 import { element, setText } from '../shared/dom.ts';
@@ -18,6 +23,7 @@ export interface JobActions {
   readonly cancel: (id: string) => void;
   readonly remove: (id: string) => void;
   readonly showReport: (domain: string) => void;
+  readonly showLayerMap: () => void;
 }
 
 /** The training under way, or the last one: where it stands and how it has gone so far. */
@@ -37,11 +43,25 @@ export function createJobView(actions: JobActions): JobView {
   const state = element('p', { class: 'state' });
   const left = element('p', { class: 'left dim' });
   const bar = element('progress', { attributes: { max: '1', 'aria-label': 'Whole training' } });
-  const steps = phases.map(({ phase }) => ({ phase, item: element('li', {}, phase) }));
+  const steps = element('ol', { class: 'phases', attributes: { 'aria-label': 'Phases' } });
+  const drawPhases = ({ kind, status, progress }: JobState): void => {
+    const names = phases[kind].map(({ phase }) => phase);
+    const present = names.findIndex(phase => phase === progress?.phase);
+    steps.replaceChildren(
+      ...names.map((phase, i) => {
+        const isNow = i === present && status !== 'done';
+        const place = status === 'done' || i < present ? 'past' : isNow ? 'now' : 'next';
+        const item = element('li', isNow ? { attributes: { 'aria-current': 'step' } } : {}, phase);
+        item.dataset['place'] = place;
+        return item;
+      }),
+    );
+  };
   const failure = element('p', { class: 'failure', attributes: { role: 'alert' } });
   const notice = element('p', { class: 'warning' });
   const buttons = {
     report: button('Show Report', () => shown && actions.showReport(shown.name)),
+    map: button('Show Layer Map', () => actions.showLayerMap()),
     pause: button('Pause', on(actions.pause), 'secondary'),
     resume: button('Resume', on(actions.resume)),
     cancel: button('Cancel Training', on(actions.cancel), 'secondary'),
@@ -69,11 +89,7 @@ export function createJobView(actions: JobActions): JobView {
       element('div', { class: 'commands' }, ...Object.values(buttons)),
     ),
     element('div', { class: 'progress' }, element('div', { class: 'standing' }, state, left), bar),
-    element(
-      'ol',
-      { class: 'phases', attributes: { 'aria-label': 'Phases' } },
-      ...steps.map(({ item }) => item),
-    ),
+    steps,
     failure,
     notice,
     element(
@@ -96,23 +112,20 @@ export function createJobView(actions: JobActions): JobView {
       setText(left, leftText(job));
       bar.value = job.fraction;
       bar.hidden = status === 'queued' || status === 'cancelled';
-      const present = steps.findIndex(({ phase }) => phase === progress?.phase);
-      for (const [i, { item }] of steps.entries()) {
-        const isNow = i === present && status !== 'done';
-        item.dataset['place'] = status === 'done' || i < present ? 'past' : isNow ? 'now' : 'next';
-        if (isNow) item.setAttribute('aria-current', 'step');
-        else item.removeAttribute('aria-current');
-      }
+      drawPhases(job);
       failure.hidden = job.failure === null;
       setText(failure, job.failure ?? '');
       notice.hidden = job.notice === null;
       setText(notice, job.notice ?? '');
       for (const [name, made] of Object.entries(buttons)) {
-        made.hidden = !offered[status].includes(name);
+        made.hidden = !offered[status].includes(name) || name === otherKinds[job.kind];
       }
       for (const { measure, value } of tiles) {
         setText(value, progress ? measure.value(progress, job) : '–');
+        const isOther = measure.ofFeatures === true && job.kind !== 'residual';
+        if (value.parentElement) value.parentElement.hidden = isOther;
       }
+      domain.element.hidden = general.element.hidden = job.kind !== 'residual';
       loss.update(valuesOf(curve, 'loss'), null);
       domain.update(valuesOf(curve, 'domainEv'), progress?.domainEvBase ?? null);
       general.update(valuesOf(curve, 'generalEv'), progress?.generalEvBase ?? null);
@@ -124,26 +137,33 @@ const offered: Readonly<Record<JobStatus, readonly string[]>> = {
   queued: ['cancel'],
   running: ['pause', 'cancel'],
   paused: ['resume', 'cancel'],
-  done: ['report', 'remove'],
+  done: ['report', 'map', 'remove'],
   failed: ['resume', 'remove'],
   cancelled: ['remove'],
 };
 
+/** What there is to see at the end of a training of the other kind. */
+const otherKinds: Readonly<Record<TrainingKind, string>> = { residual: 'map', routers: 'report' };
+
 interface Measure {
   readonly name: string;
   readonly meaning: string;
-  readonly value: (progress: BoostProgress, job: JobState) => string;
+  /** Whether only trainings of residual SAEs have it. */
+  readonly ofFeatures?: true;
+  readonly value: (progress: TrainingProgress, job: JobState) => string;
 }
 
 const measures: readonly Measure[] = [
   {
     name: 'Live features',
+    ofFeatures: true,
     meaning: 'Features of the residual SAE that have fired lately',
     value: ({ alive }, { width }) =>
-      alive === null ? '–' : `${formatCount(alive)} of ${formatCount(width)}`,
+      alive === null || width === null ? '–' : `${formatCount(alive)} of ${formatCount(width)}`,
   },
   {
     name: 'Dead',
+    ofFeatures: true,
     meaning: 'Fraction of the features that has not fired lately',
     value: ({ dead }) => (dead === null ? '–' : formatPercent(dead)),
   },

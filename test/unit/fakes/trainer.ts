@@ -83,6 +83,11 @@ export class FakeTrainer implements Trainer {
         this.report = report;
         return new Promise<BoostReport>((resolve, reject) => (this.settle = { resolve, reject }));
       },
+      planFit: () => Promise.reject(new Failure('unsupported', 'no plan')),
+      fitRouters: request => {
+        this.calls.push(`fitRouters ${request.name}`);
+        return new Promise(() => undefined);
+      },
       pause: () => this.note('pause'),
       resume: () => this.note('resume'),
     };
