@@ -7,9 +7,9 @@ import { readCorpus } from '../training/corpus.ts';
 import type { CorpusDocument } from '../training/extract/document.ts';
 import { NearDuplicates } from '../training/nearDuplicates.ts';
 import { pieces } from '../training/packTokens.ts';
-import { conventionOf } from './documentRoutes.ts';
 import { pause } from './pause.ts';
-import { RouteRunner, routeWindowShape } from './routeRunner.ts';
+import { RouteRunner } from './routeRunner.ts';
+import { routesConvention, routeWindowShape } from './routeWindows.ts';
 import type { Routing } from './routing.ts';
 import { Strongest } from './strongest.ts';
 import { windowsOf } from './windows.ts';
@@ -28,11 +28,7 @@ const counted = 1000;
 export async function findCircuits(
   routing: Routing,
   request: Omit<CircuitsRequest, 'model'>,
-  context: {
-    readonly signal: AbortSignal;
-    report(fraction: number): void;
-    log?(line: string): void;
-  },
+  context: SearchContext,
 ): Promise<Circuits> {
   requireReading(routing, request);
   const runner = await RouteRunner.open(routing, { layers: [request.route.layer] });
@@ -43,11 +39,18 @@ export async function findCircuits(
   }
 }
 
+interface SearchContext {
+  readonly signal: AbortSignal;
+  readonly report: (fraction: number) => void;
+  /** Told of files that are left out. */
+  readonly log?: (line: string) => void;
+}
+
 async function search(
   routing: Routing,
   runner: RouteRunner,
   request: Omit<CircuitsRequest, 'model'>,
-  { signal, report, log }: Parameters<typeof findCircuits>[2],
+  { signal, report, log }: SearchContext,
 ): Promise<Circuits> {
   const { tokenizer, config } = routing.model;
   const { layer, head, buffer } = request.route;
@@ -69,9 +72,8 @@ async function search(
         const shares = rowShares(own.get(layer)?.output ?? new Float32Array(), layer + 1); // (T, H, layer + 1)
         for (let t = ownStart; t < end; t++) {
           const share = shares[((t - start) * config.heads + head) * (layer + 1) + buffer] ?? 0;
-          const name = () => tokenizer.tokenText(spans.ids[t] ?? 0);
           strongest.offer(share, () => ({
-            text: name(),
+            text: tokenizer.tokenText(spans.ids[t] ?? 0),
             share,
             ...placeOf({ document, text, offset, spans }, t),
           }));
@@ -90,7 +92,7 @@ async function search(
     tokens,
     found: list.slice(0, request.count),
     byText: countTexts(list),
-    convention: `${conventionOf(routing)} Texts are counted among the ${list.length} strongest of ${tokens} tokens.`,
+    convention: `${routesConvention(routing)} Texts are counted among the ${list.length} strongest of ${tokens} tokens.`,
   };
 }
 
