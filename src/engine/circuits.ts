@@ -87,6 +87,7 @@ async function search(
     if (tokens >= request.tokens) break;
   }
   if (tokens === 0) throw nothingRead(request.roots);
+  report(1);
   const list = strongest.list();
   return {
     tokens,

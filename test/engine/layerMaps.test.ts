@@ -285,7 +285,8 @@ describe('The routes of a document', () => {
       if (step === 'Running the document') asked.stop.abort();
     });
     const long = document(lime, words.repeat(50));
-    await assert.rejects(Promise.resolve(handlers.documentRoutes(long, asked)));
+    const ended = Promise.resolve(handlers.documentRoutes(long, asked));
+    await assert.rejects(ended, failsWith('cancelled'));
     assert.equal(asked.progress.filter(({ step }) => step === 'Running the document').length, 1);
     const token = { documentId: 'a', token: 0 };
     assert.throws(() => handlers.tokenRoutes(token, context()), failsWith('not-ready'));
@@ -461,7 +462,8 @@ describe('Circuits', () => {
     const stopped = context(({ step }) => {
       if (step === 'Running the text') stopped.stop.abort();
     });
-    await assert.rejects(Promise.resolve(new Engine().handlers.circuits(asked(), stopped)));
+    const ended = Promise.resolve(new Engine().handlers.circuits(asked(), stopped));
+    await assert.rejects(ended, failsWith('cancelled'));
     assert.equal(stopped.progress.filter(({ step }) => step === 'Running the text').length, 1);
   });
 });
