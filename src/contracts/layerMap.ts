@@ -123,7 +123,7 @@ export interface Circuits {
   readonly tokens: number;
   /** By descending share. */
   readonly found: readonly CircuitToken[];
-  /** Token texts by how often they are among the strongest (1000, or all that are returned), with their mean share. */
+  /** Token texts by how often they are among the strongest 1 % (at most 1000, at least those found), with their mean share. */
   readonly byText: readonly {
     readonly text: string;
     readonly count: number;

@@ -9,7 +9,7 @@ import { NearDuplicates } from '../training/nearDuplicates.ts';
 import { pieces } from '../training/packTokens.ts';
 import { pause } from './pause.ts';
 import { RouteRunner } from './routeRunner.ts';
-import { routesConvention, routeWindowShape } from './routeWindows.ts';
+import { routeWindowShape, windowsConvention } from './routeWindows.ts';
 import type { Routing } from './routing.ts';
 import { Strongest } from './strongest.ts';
 import { windowsOf } from './windows.ts';
@@ -18,8 +18,8 @@ import { windowsOf } from './windows.ts';
 const maxFileBytes = 32 * 2 ** 20;
 /** Tokens of context on either side. */
 const around = 12;
-/** Strongest tokens whose texts are counted, if fewer are asked for. */
-const counted = 1000;
+/** Texts are counted among so much of the tokens that were run, the strongest, and among so many at most. */
+const counted = { share: 0.01, most: 1000 };
 
 /**
  * The tokens of a corpus on which one route matters most, by its share in its head's output: the "depthwise circuits"
@@ -56,7 +56,7 @@ async function search(
   const { layer, head, buffer } = request.route;
   const { include, exclude, useGitIgnore } = request;
   const selection = { include, exclude, useGitIgnore, maxFileBytes };
-  const strongest = new Strongest<CircuitToken>(Math.max(request.count, counted));
+  const strongest = new Strongest<CircuitToken>(Math.max(request.count, counted.most));
   const duplicates = new NearDuplicates(0);
   let tokens = 0;
   for await (const document of readCorpus(request.roots, signal, log, selection)) {
@@ -89,11 +89,14 @@ async function search(
   if (tokens === 0) throw nothingRead(request.roots);
   report(1);
   const list = strongest.list();
+  const found = list.slice(0, request.count);
+  const few = Math.min(counted.most, Math.ceil(counted.share * tokens));
+  const among = list.slice(0, Math.max(found.length, few));
   return {
     tokens,
-    found: list.slice(0, request.count),
-    byText: countTexts(list),
-    convention: `${routesConvention(routing)} Texts are counted among the ${list.length} strongest of ${tokens} tokens.`,
+    found,
+    byText: countTexts(among),
+    convention: `${windowsConvention(routing)}; texts are counted among the ${among.length} strongest of ${tokens} tokens.`,
   };
 }
 

@@ -12,11 +12,15 @@ export function routeWindowShape({ model }: Pick<Routing, 'model'>): WindowShape
 
 /** How the contributions in a text are measured, one sentence. */
 export function routesConvention(routing: Routing): string {
-  if (routing.origin === 'identity') {
-    return 'The model has no routers: each layer reads its own keys and values, whatever the text.';
-  }
+  return routing.origin === 'identity'
+    ? 'The model has no routers: each layer reads its own keys and values, whatever the text.'
+    : `${windowsConvention(routing)}; ${initialConvention(routing)}.`;
+}
+
+/** How a text is run; the sentence is to be ended. */
+export function windowsConvention(routing: Routing): string {
   const { length, overlap } = routeWindowShape(routing);
-  return `The text is run in windows of ${length} tokens, the first ${overlap} of them context from the window before; ${initialConvention(routing)}.`;
+  return `The text is run in windows of ${length} tokens, the first ${overlap} of them context from the window before`;
 }
 
 /** What contributions are compared with. */
