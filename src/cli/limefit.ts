@@ -6,7 +6,7 @@ import { fitRouters } from '../engine/routerFit.ts';
 import { planRouterFit } from '../engine/routerFitPlan.ts';
 import {
   integer,
-  modelOptions,
+  plainModelOptions,
   modelRequest,
   requiredText,
   text,
@@ -28,7 +28,7 @@ export const limefitCommand: Command = {
   usage: 'limefit --text PATH... [--tokens N] --out DIR [--model M]',
   summary: 'Fit LIMe routers to an ordinary Llama: which layers does each head want to read?',
   options: {
-    ...modelOptions,
+    ...plainModelOptions,
     text: { type: 'string', multiple: true },
     include: { type: 'string', multiple: true },
     exclude: { type: 'string', multiple: true },
