@@ -7,7 +7,7 @@ import { writeFeatureTable } from '../saes/featureTable.ts';
 import { readDictionary, requireResidual } from '../saes/readDictionary.ts';
 import type { Dictionary } from '../saes/dictionary.ts';
 import type { ActivationSource } from '../training/activations.ts';
-import { FirstWindows } from '../training/firstWindows.ts';
+import { firstWindows } from '../training/firstWindows.ts';
 import type { TrainingSettings } from '../training/settings.ts';
 import { measureVariants, type Variant } from './boostMeasure.ts';
 import { expectedSeconds } from './boostPlan.ts';
@@ -120,7 +120,7 @@ class Boost {
     });
     let report: BoostReport;
     try {
-      const domainSource = new FirstWindows(source, text.train.windows);
+      const domainSource = firstWindows(source, text.train.windows);
       const live = {
         domain: domain.windows.slice(0, liveWindows),
         general: general.windows.slice(0, liveWindows),
