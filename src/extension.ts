@@ -15,6 +15,7 @@ import { onDidChangeSettings } from './editor/settings.ts';
 import { SidebarViewProvider } from './editor/sidebarView.ts';
 import { StatusItem } from './editor/statusItem.ts';
 import { TokenDecorations } from './editor/tokenDecorations.ts';
+import { newlyRefused } from './editor/toldDomains.ts';
 import { Training } from './editor/training.ts';
 import { registerTrainingCommands } from './editor/trainingCommands.ts';
 import { TrainingPanel } from './editor/trainingPanel.ts';
@@ -32,7 +33,7 @@ export function activate(context: vscode.ExtensionContext): void {
   const engine = own(new Engine(program, () => engineSelection(context, domains), log));
   const session = own(new Session(context.workspaceState));
   // Before what draws: it draws what the session takes from the engine.
-  own(engine.onDidChangeState(() => engineChanged(engine, session)));
+  own(engine.onDidChangeState(() => engineChanged(engine, session, context.workspaceState)));
   const active = own(new ActiveDocument());
   const analyzer = own(new Analyzer(engine));
   const sources = { engine, session, active, analyzer };
@@ -54,10 +55,10 @@ export function activate(context: vscode.ExtensionContext): void {
   own(active.onDidChange(() => setContext(analyzer, active.current)));
 }
 
-function engineChanged({ state }: Engine, session: Session): void {
+function engineChanged({ state }: Engine, session: Session, memory: vscode.Memento): void {
   if (state.kind === 'ready') {
     session.use(state.engine.sae);
-    presentRefused(state.engine.sae.refused);
+    presentRefused(newlyRefused(memory, state.engine.sae));
   }
   if (state.kind === 'failed') presentFailure(state.failure, state.stage);
 }

@@ -2,7 +2,6 @@ import { Failure } from '../../src/common/failure.ts';
 import type { Hook } from '../../src/contracts/hooks.ts';
 import type { ModelRunner } from '../../src/engine/modelRunner.ts';
 import { harvest, ModelActivations } from '../../src/engine/trainerSource.ts';
-import type { ActivationSource } from '../../src/training/activations.ts';
 import { ActivationStore } from '../../src/training/activationStore.ts';
 import { readCorpus } from '../../src/training/corpus.ts';
 import { packTokens } from '../../src/training/packTokens.ts';
@@ -60,17 +59,6 @@ export async function filledStore(
     await store.close();
     throw error;
   }
-}
-
-/** The first windows of a source that may have more, or grow. */
-export function firstWindows(source: ActivationSource, count: number): ActivationSource {
-  const windows = Math.min(count, source.windows);
-  return {
-    width: source.width,
-    windowLength: source.windowLength,
-    windows,
-    read: (first, n, signal) => source.read(first, n, signal),
-  };
 }
 
 async function openIfThere(folder: string): Promise<ActivationStore | undefined> {

@@ -86,30 +86,32 @@ export function requiredText(values: Values, name: string): string {
   return value;
 }
 
-/** The value of an option that is a whole number between `min` and `max`, if it is given. */
-export function integer(
-  values: Values,
-  name: string,
-  { min, max }: { readonly min: number; readonly max: number },
-): number | undefined {
-  const value = text(values, name);
-  if (value === undefined) return undefined;
-  const number = Number(value);
-  if (/^\d+$/.test(value) && number >= min && number <= max) return number;
-  throw usage(`--${name} is to be a whole number from ${min} to ${max}, not '${value}'.`);
+interface Range {
+  readonly min: number;
+  readonly max: number;
 }
 
-/** The value of an option that is a number between `min` and `max`, if it is given. */
-export function number(
+/** The value of an option that is a whole number in the range, if it is given. */
+export function integer(values: Values, name: string, range: Range): number | undefined {
+  return numeric(values, name, range, { kind: 'a whole number', form: /^\d+$/ });
+}
+
+/** The value of an option that is a number in the range, if it is given. */
+export function number(values: Values, name: string, range: Range): number | undefined {
+  return numeric(values, name, range, { kind: 'a number', form: /\S/ });
+}
+
+function numeric(
   values: Values,
   name: string,
-  { min, max }: { readonly min: number; readonly max: number },
+  { min, max }: Range,
+  { kind, form }: { readonly kind: string; readonly form: RegExp },
 ): number | undefined {
   const value = text(values, name);
   if (value === undefined) return undefined;
   const number = Number(value);
-  if (Number.isFinite(number) && number >= min && number <= max) return number;
-  throw usage(`--${name} is to be a number from ${min} to ${max}, not '${value}'.`);
+  if (form.test(value) && number >= min && number <= max) return number;
+  throw usage(`--${name} is to be ${kind} from ${min} to ${max}, not '${value}'.`);
 }
 
 /** The one positional argument of a command. */

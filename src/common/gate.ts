@@ -2,18 +2,37 @@
 export class Gate {
   private opened: Promise<void> | undefined;
   private release: (() => void) | undefined;
+  private readonly now: () => number;
+  /** Since when it is as it is, and how long it was open before that. */
+  private since: number;
+  private openBefore = 0;
+
+  /** `now`: a clock, in milliseconds. */
+  constructor(now: () => number = Date.now) {
+    this.now = now;
+    this.since = now();
+  }
+
+  /** Milliseconds for which it has been open: a clock that stands still while work is paused. */
+  get openTime(): number {
+    return this.openBefore + (this.isClosed ? 0 : this.now() - this.since);
+  }
 
   get isClosed(): boolean {
     return this.opened !== undefined;
   }
 
   close(): void {
-    this.opened ??= new Promise(resolve => {
+    if (this.isClosed) return;
+    this.openBefore = this.openTime;
+    this.opened = new Promise(resolve => {
       this.release = resolve;
     });
   }
 
   open(): void {
+    if (!this.isClosed) return;
+    this.since = this.now();
     this.release?.();
     this.opened = undefined;
   }

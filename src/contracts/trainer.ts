@@ -65,6 +65,9 @@ export interface PlanRequest {
   readonly basePath: string;
   readonly baseK?: number;
   readonly corpus: CorpusRequest;
+  /** Features of the residual SAE, and how many of them fire per token. */
+  readonly width: number;
+  readonly k: number;
   /** Training tokens, counted with repetition; 0: as many as the default passes over the text give. */
   readonly tokens: number;
 }
@@ -73,10 +76,12 @@ export interface BoostPlan {
   readonly corpus: CorpusPlan;
   /** Training tokens that the request or the default comes to. */
   readonly tokens: number;
-  /** Measured on this machine just now; the whole training with its report. */
+  /** Of the whole plain training with its report, from parts of it timed on this machine just now. */
   readonly seconds: number;
   /** What of `seconds` one more training token takes. */
   readonly secondsPerToken: number;
+  /** What one more token of text to train on takes to be computed. */
+  readonly secondsPerTextToken: number;
 }
 
 export interface BoostRequest {

@@ -42,13 +42,9 @@ export function presentRestart(reason: string): void {
   void offer([showLog], labels => vscode.window.showWarningMessage(text, ...labels));
 }
 
-const toldOfDomains = new Set<string>();
-
-/** Tells once of every domain that cannot be used with the SAE: all else works without it. */
+/** Tells of domains that cannot be used with the SAE: all else works without them. */
 export function presentRefused(refused: SaeInfo['refused']): void {
   for (const { message } of refused) {
-    if (toldOfDomains.has(message)) continue;
-    toldOfDomains.add(message);
     const ways = [{ label: 'Choose Domains', command: 'loupe.chooseDomains' }, showLog];
     const text = `Loupe: ${message}`;
     void offer(ways, labels => vscode.window.showWarningMessage(text, ...labels));

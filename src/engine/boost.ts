@@ -7,10 +7,10 @@ import { writeFeatureTable } from '../saes/featureTable.ts';
 import { readDictionary, requireResidual } from '../saes/readDictionary.ts';
 import type { Dictionary } from '../saes/dictionary.ts';
 import type { ActivationSource } from '../training/activations.ts';
-import { FirstWindows } from '../training/firstWindows.ts';
+import { firstWindows } from '../training/firstWindows.ts';
 import type { TrainingSettings } from '../training/settings.ts';
 import { measureVariants, type Variant } from './boostMeasure.ts';
-import { expectedSeconds } from './boostPlan.ts';
+import { expectedStages } from './boostPlan.ts';
 import { BoostReporter } from './boostReporter.ts';
 import { writeReport, writeVariants } from './boostResults.ts';
 import { computed, sample, stored } from './boostSource.ts';
@@ -22,9 +22,11 @@ import {
   type TrainedResidual,
 } from './boostTrain.ts';
 import { calibrateVariants } from './boostVariants.ts';
+import { measuredWindows } from './boostWindows.ts';
+import { chooseVariant } from './chooseVariant.ts';
 import { describeFeatures } from './describe.ts';
 import { openFrozenBase, type FrozenBase } from './frozenBase.ts';
-import { SaeRunner } from './saeRunner.ts';
+import { openResidual } from './residualRunner.ts';
 
 export interface BoostOptions {
   readonly signal: AbortSignal;
@@ -35,14 +37,6 @@ export interface BoostOptions {
   report(progress: BoostProgress): void;
 }
 
-/** Windows of held-out text, evenly spread, that are measured on while training. */
-const liveWindows = 24;
-/** At most: windows of held-out text in the report, and of training text that thresholds are calibrated on. */
-const reportWindows = 32;
-const calibrationWindows = 48;
-/** A training of fewer tokens than this is measured on fewer windows: they are not to take longer than it. */
-const measuredWhole = 200_000;
-const fewestWindows = 8;
 /** Tokens of training text that features are described from. */
 const describedTokens = 200_000;
 
@@ -77,7 +71,11 @@ class Boost {
     this.frozen = frozen;
     this.request = request;
     this.options = options;
-    this.reporter = new BoostReporter(progress => options.report(progress), {});
+    const { gate } = options;
+    this.reporter = new BoostReporter(
+      progress => options.report(progress),
+      () => gate.openTime,
+    );
   }
 
   async run(): Promise<BoostReport> {
@@ -94,15 +92,14 @@ class Boost {
       report: fraction => reporter.at(fraction),
     });
     const tokens = request.tokens || defaultTokens(text.plan.tokens);
-    reporter.expect(await expectedSeconds(frozen, text, { ...request, tokens }, signal));
+    const planned = { tokens, corpus: text.plan };
+    reporter.expect(await expectedStages(frozen, request, planned, signal));
     reporter.enter('computing activations');
-    const share = Math.min(1, tokens / measuredWhole);
-    const reported = Math.max(fewestWindows, Math.round(share * reportWindows));
-    const calibrated = Math.max(fewestWindows, Math.round(share * calibrationWindows));
-    const domain = { text: text.heldOut, ...(await this.sampled(text.heldOut, reported)) };
+    const windows = measuredWindows(tokens);
+    const domain = { text: text.heldOut, ...(await this.sampled(text.heldOut, windows.reported)) };
     const { heldOut } = text.general;
-    const general = { text: heldOut, ...(await this.sampled(heldOut, reported)) };
-    const calibration = await this.sampled(text.general.mix, calibrated);
+    const general = { text: heldOut, ...(await this.sampled(heldOut, windows.reported)) };
+    const calibration = await this.sampled(text.general.mix, windows.calibrated);
     const tokenIds = withGeneral(text, request.mixGeneral);
     const trainings: readonly Training[] = [
       this.training('plain', text.train.tokenIds, tokens),
@@ -120,14 +117,14 @@ class Boost {
     });
     let report: BoostReport;
     try {
-      const domainSource = new FirstWindows(source, text.train.windows);
+      const domainSource = firstWindows(source, text.train.windows);
       const live = {
-        domain: domain.windows.slice(0, liveWindows),
-        general: general.windows.slice(0, liveWindows),
+        domain: domain.windows.slice(0, windows.live),
+        general: general.windows.slice(0, windows.live),
       };
       const trained: Partial<Record<Training['method'], TrainedResidual>> = {};
-      for (const training of trainings) {
-        reporter.enter('training');
+      reporter.enter('training');
+      for (const [i, training] of trainings.entries()) {
         trained[training.method] = await trainResidual(frozen, request.name, {
           ...training,
           source: training.method === 'plain' ? domainSource : source,
@@ -135,18 +132,20 @@ class Boost {
           checkpointSeconds: this.options.checkpointSeconds,
           signal,
           gate,
-          report: progress => reporter.trained(progress),
+          report: progress =>
+            reporter.trained({ ...progress, fraction: (i + progress.fraction) / trainings.length }),
         });
       }
       const { plain, mixed } = trained;
       if (!plain) throw new Error('nothing was trained');
       reporter.enter('calibrating');
-      const fitted = await sample(domainSource, calibrated, signal);
+      const fitted = await sample(domainSource, windows.calibrated, signal);
       const variants = await calibrateVariants(
         { plain: plain.dictionary, mixed: mixed?.dictionary },
         { domain: fitted.windows, general: calibration.windows },
         { k: request.k, threads: request.model.threads },
       );
+      const choice = await chooseVariant(variants, calibration.windows, request.model.threads);
       reporter.enter('measuring');
       const measured = await measureVariants(
         frozen,
@@ -155,12 +154,12 @@ class Boost {
         {
           others,
           threads: request.model.threads,
-          windows: reported,
+          windows: windows.reported,
           signal,
           report: fraction => reporter.at(fraction),
         },
       );
-      const chosen = await writeVariants(variants, measured, folder);
+      const chosen = await writeVariants(variants, choice.name, folder);
       reporter.enter('describing features');
       await this.describe(chosen, text, domainSource);
       report = await writeReport({
@@ -170,6 +169,7 @@ class Boost {
         trainedTokens: plain.tokens,
         measured,
         chosen,
+        choice,
         domain,
         general,
         signal,
@@ -216,7 +216,7 @@ class Boost {
     const { signal } = this.options;
     const windows = Math.min(train.windows, Math.floor(describedTokens / windowLength));
     const tokenIds = train.tokenIds.subarray(0, windows * windowLength);
-    const sae = await SaeRunner.open(dictionary, { threads: request.model.threads });
+    const sae = await openResidual(dictionary, request.model.threads);
     try {
       const table = await describeFeatures(frozen.model, sae, {
         texts: [{ name: request.name, tokenIds, quotable: true }],

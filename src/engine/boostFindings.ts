@@ -5,7 +5,7 @@ import type { Encoding } from '../saes/reconstruct.ts';
 import { excludedTokens } from '../saes/tokenPolicy.ts';
 import type { ActivationWindow } from '../training/activations.ts';
 import type { PlacedText } from '../training/placedText.ts';
-import { SaeRunner } from './saeRunner.ts';
+import { openResidual } from './residualRunner.ts';
 
 /** Held-out windows with their errors, and where in the text they stand. */
 export interface FoundText {
@@ -43,7 +43,7 @@ export async function findings(
   options: FindingsOptions,
 ): Promise<Pick<BoostReport, 'features' | 'improved'>> {
   const { residual, domain, general, threads } = options;
-  const sae = await SaeRunner.open(residual, { threads });
+  const sae = await openResidual(residual, threads);
   try {
     const inDomain = new Firings(residual);
     const improved: { readonly token: number; readonly before: number; readonly after: number }[] =

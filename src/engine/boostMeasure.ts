@@ -10,7 +10,8 @@ import { evenlySpread } from '../training/evenlySpread.ts';
 import type { PlacedText } from '../training/placedText.ts';
 import type { FrozenBase } from './frozenBase.ts';
 import { evaluate } from './evaluate.ts';
-import { SaeRunner } from './saeRunner.ts';
+import { openResidual } from './residualRunner.ts';
+import type { SaeRunner } from './saeRunner.ts';
 
 /** A residual SAE that the report compares with others. */
 export interface Variant {
@@ -30,9 +31,6 @@ export interface MeasureOptions {
   report(fraction: number): void;
 }
 
-/** Features of a residual SAE looked at per token. */
-const maxActive = 256;
-
 /** A variant's measurements; where it is written follows from them. */
 export type MeasuredVariant = Omit<ReportVariant, 'folder'>;
 
@@ -47,8 +45,7 @@ export async function measureVariants(
   const dictionaries = [...variants.map(({ dictionary }) => dictionary), ...others];
   const residuals: SaeRunner[] = [];
   try {
-    for (const dictionary of dictionaries)
-      residuals.push(await SaeRunner.open(dictionary, { threads, maxActive }));
+    for (const dictionary of dictionaries) residuals.push(await openResidual(dictionary, threads));
     const subsets = subsetsOf(variants, options);
     const measure = async (text: PlacedText, part: number): Promise<EvaluateResult> => {
       const { tokenIds, windowLength } = spread(text, options.windows);

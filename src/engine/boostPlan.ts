@@ -1,16 +1,12 @@
-import type { BoostPlan, BoostRequest, PlanRequest } from '../contracts/trainer.ts';
 import type { LoadProgress } from '../contracts/engine.ts';
+import type { BoostPlan, BoostRequest, CorpusPlan, PlanRequest } from '../contracts/trainer.ts';
 import { readWorkspaceCorpus } from '../training/corpusPlan.ts';
-import { computed } from './boostSource.ts';
-import { defaultTokens, type BoostText } from './boostText.ts';
-import type { PhaseSeconds } from './boostReporter.ts';
+import { boostPace, type BoostPace, type PaceSettings } from './boostPace.ts';
+import type { Stage } from './boostReporter.ts';
+import { defaultTokens } from './boostText.ts';
+import { measurements } from './boostTrain.ts';
+import { measuredWindows } from './boostWindows.ts';
 import { openFrozenBase, type FrozenBase } from './frozenBase.ts';
-
-/** Training steps per activation computed, in time: measured where the model is 135 M wide; larger models make it less. */
-const trainingShare = 0.12;
-/** Runs of the model per token of the report: clean and zero, and one for the base and each variant. */
-const reportRuns = 3.5;
-const reportTokens = 2 * 32 * 256;
 
 /** Reads and counts the text of a training, and says how long it will take on this machine. */
 export async function planBoost(
@@ -28,45 +24,61 @@ export async function planBoost(
         report({ step: step === 'reading text' ? 'Reading text' : 'Counting tokens', fraction }),
     });
     const tokens = request.tokens || defaultTokens(corpus.tokens);
-    const perToken = await secondsPerToken(frozen, signal);
-    const expected = Object.values(phases(perToken, { tokens, unique: corpus.tokens }));
-    const seconds = expected.reduce((sum, phase) => sum + phase, 0);
-    return { corpus, tokens, seconds, secondsPerToken: perToken * trainingShare };
+    report({ step: 'Timing this machine', fraction: 0 });
+    const pace = await boostPace(frozen, paceSettings(request, tokens, corpus), signal);
+    const stages = stagesOf(pace, { tokens, corpus, mixGeneral: 0 }, frozen.windowLength);
+    return {
+      corpus,
+      tokens,
+      seconds: stages.reduce((sum, { seconds }) => sum + seconds, 0),
+      secondsPerToken: pace.training,
+      secondsPerTextToken: pace.computing,
+    };
   } finally {
     await frozen.dispose();
   }
 }
 
-/** Seconds that the phases of a training are likely to take. */
-export async function expectedSeconds(
+/** What a training still has to go through once its text is read. */
+export async function expectedStages(
   frozen: FrozenBase,
-  { plan }: Pick<BoostText, 'plan'>,
-  { tokens, mixGeneral }: Pick<BoostRequest, 'tokens' | 'mixGeneral'>,
+  request: BoostRequest,
+  { tokens, corpus }: Pick<BoostPlan, 'tokens' | 'corpus'>,
   signal: AbortSignal,
-): Promise<PhaseSeconds> {
-  const unique = plan.tokens / (1 - mixGeneral);
+): Promise<readonly Stage[]> {
+  const pace = await boostPace(frozen, paceSettings(request, tokens, corpus), signal);
+  const { mixGeneral } = request;
+  return stagesOf(pace, { tokens, corpus, mixGeneral }, frozen.windowLength);
+}
+
+function paceSettings(
+  { width, k, model: { threads } }: PlanRequest,
+  tokens: number,
+  { tokens: textTokens }: CorpusPlan,
+): PaceSettings {
+  return { width, k, tokens, threads, textTokens };
+}
+
+function stagesOf(
+  pace: BoostPace,
+  { tokens, corpus, mixGeneral }: Pick<BoostPlan, 'tokens' | 'corpus'> & MixShare,
+  windowLength: number,
+): readonly Stage[] {
+  const { live, reported, calibrated } = measuredWindows(tokens);
+  const domain = (windows: number): number =>
+    Math.min(windows * windowLength, corpus.heldOutTokens);
+  const both = (windows: number): number => domain(windows) + windows * windowLength;
   const trainings = mixGeneral > 0 ? 2 : 1;
-  return phases(await secondsPerToken(frozen, signal), { tokens: trainings * tokens, unique });
+  const text = corpus.tokens / (1 - mixGeneral) + both(reported) + calibrated * windowLength;
+  const watched = (1 + measurements) * both(live);
+  return [
+    { phase: 'computing activations', seconds: pace.computing * text },
+    {
+      phase: 'training',
+      seconds: trainings * (pace.training * tokens + pace.watching * watched),
+    },
+    { phase: 'measuring', seconds: pace.measuring * both(reported) },
+  ];
 }
 
-function phases(
-  perToken: number,
-  { tokens, unique }: { readonly tokens: number; readonly unique: number },
-): Record<'computing activations' | 'training' | 'measuring', number> {
-  return {
-    'computing activations': perToken * (unique + 2 * reportTokens),
-    training: perToken * trainingShare * tokens,
-    measuring: perToken * reportRuns * reportTokens,
-  };
-}
-
-/** Of the model up to the hook and the base, on a window of any tokens; the first run warms up. */
-async function secondsPerToken(frozen: FrozenBase, signal: AbortSignal): Promise<number> {
-  const { windowLength } = frozen;
-  const tokenIds = Uint32Array.from({ length: 2 * windowLength }, (_, i) => 100 + (i % 1000));
-  const source = computed(frozen, tokenIds, windowLength);
-  await source.read(0, 1, signal);
-  const began = performance.now();
-  await source.read(1, 1, signal);
-  return (performance.now() - began) / 1000 / windowLength;
-}
+type MixShare = Pick<BoostRequest, 'mixGeneral'>;

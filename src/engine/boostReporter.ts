@@ -1,8 +1,11 @@
 import type { BoostPhase, BoostProgress } from '../contracts/trainer.ts';
 import type { TrainedProgress } from './boostTrain.ts';
 
-/** What each phase is likely to take of the whole, until it is seen. */
-export type PhaseSeconds = Partial<Record<BoostPhase, number>>;
+/** A phase that a training has still to go through, and what it is likely to take. */
+export interface Stage {
+  readonly phase: BoostPhase;
+  readonly seconds: number;
+}
 
 const nothingTrained: TrainedProgress = {
   fraction: 0,
@@ -21,36 +24,44 @@ const nothingTrained: TrainedProgress = {
 
 const leastMilliseconds = 200;
 
+/** A guess from less than this share of a phase, or from fewer seconds, is worse than the one before the phase. */
+const leastSeen = { share: 0.02, seconds: 1 };
+
 /** Tells how a training stands, a few times a second, and how long it will still take. */
 export class BoostReporter {
   private readonly send: (progress: BoostProgress) => void;
-  private readonly expected: Map<BoostPhase, number>;
+  private readonly clock: () => number;
   private phase: BoostPhase = 'loading';
-  private began = performance.now();
+  /** What is expected of the present phase; undefined where nothing is. */
+  private here: Stage | undefined;
+  /** Undefined before anything is known of what is to come. */
+  private later: readonly Stage[] | undefined;
+  private began = 0;
   /** What was already done when the phase began: a training that is taken up begins in its middle. */
   private from: number | undefined;
-  private sent = 0;
+  private sent = -Infinity;
   private last: TrainedProgress = nothingTrained;
 
-  /** `expected`: seconds of the phases, in their order. */
-  constructor(send: (progress: BoostProgress) => void, expected: PhaseSeconds) {
+  /** `clock`: milliseconds of work; it stands still while the training is paused. */
+  constructor(send: (progress: BoostProgress) => void, clock: () => number) {
     this.send = send;
-    this.expected = new Map(Object.entries(expected) as [BoostPhase, number][]);
+    this.clock = clock;
   }
 
-  /** What is known only later of how long phases take. */
-  expect(seconds: PhaseSeconds): void {
-    for (const [phase, value] of Object.entries(seconds) as [BoostPhase, number][])
-      this.expected.set(phase, value);
+  /** What is to come after the present phase, in its order. */
+  expect(stages: readonly Stage[]): void {
+    this.later = stages;
   }
 
   enter(phase: BoostPhase): void {
-    if (phase !== this.phase) this.expected.delete(this.phase);
+    const next = this.later?.findIndex(stage => stage.phase === phase) ?? -1;
+    this.here = this.later?.[next];
+    this.later = this.later?.slice(next + 1);
     this.phase = phase;
     this.from = undefined;
-    this.sent = 0;
+    this.sent = -Infinity;
     this.tell({ ...this.last, fraction: 0 });
-    this.sent = 0;
+    this.sent = -Infinity;
   }
 
   at(fraction: number): void {
@@ -60,27 +71,31 @@ export class BoostReporter {
   trained(progress: TrainedProgress): void {
     if (this.from === undefined) {
       this.from = progress.fraction;
-      this.began = performance.now();
+      this.began = this.clock();
     }
     this.tell(progress);
   }
 
   private tell(progress: TrainedProgress): void {
     this.last = progress;
-    const now = performance.now();
+    const now = this.clock();
     if (now - this.sent < leastMilliseconds && progress.fraction < 1) return;
     this.sent = now;
     this.send({ ...progress, phase: this.phase, secondsLeft: this.secondsLeft(progress.fraction) });
   }
 
   private secondsLeft(fraction: number): number | null {
-    const spent = (performance.now() - this.began) / 1000;
+    this.learn(fraction);
+    if (!this.later) return null;
+    const here = (this.here?.seconds ?? 0) * (1 - fraction);
+    return this.later.reduce((sum, { seconds }) => sum + seconds, here);
+  }
+
+  /** Corrects what is expected of the phase by what it has taken. */
+  private learn(fraction: number): void {
+    const spent = (this.clock() - this.began) / 1000;
     const done = fraction - (this.from ?? fraction);
-    const seen = done > 0.02 && spent > 1 ? (spent * (1 - fraction)) / done : undefined;
-    const here = seen ?? this.expected.get(this.phase);
-    if (here === undefined) return null;
-    let later = 0;
-    for (const [phase, seconds] of this.expected) if (phase !== this.phase) later += seconds;
-    return here + later;
+    if (done <= leastSeen.share || spent <= leastSeen.seconds) return;
+    this.here = { phase: this.phase, seconds: spent / done };
   }
 }

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { BoostReport, ReportVariant } from '../contracts/boostReport.ts';
+import type { BoostReport, VariantName } from '../contracts/boostReport.ts';
 import type { BoostRequest } from '../contracts/trainer.ts';
 import { boostReportText } from '../report/boostReportText.ts';
 import { readFeatureCards } from '../saes/featureCards.ts';
@@ -8,28 +8,16 @@ import { writeAtomically } from '../weights/atomicFile.ts';
 import { findings, type FoundText } from './boostFindings.ts';
 import type { MeasuredVariant, Variant } from './boostMeasure.ts';
 import type { BoostText } from './boostText.ts';
+import { toleratedLoss, type Choice } from './chooseVariant.ts';
 import type { FrozenBase } from './frozenBase.ts';
-
-/** Where general explained variance falls by more than this share, the plain method is not the one to use: half of what
- * the paper counts as no loss, since it is measured on a sample. */
-const toleratedLoss = 0.005;
-
-/**
- * The variant to use: the mixed one where it was asked for, else the plain one unless general text suffers by it.
- */
-export function chosenVariant(measured: readonly MeasuredVariant[]): ReportVariant['name'] {
-  if (measured.some(({ name }) => name === 'mixed')) return 'mixed';
-  const plain = measured.find(({ name }) => name === 'plain');
-  return plain && plain.general.evChange < -toleratedLoss ? 'calibrated' : 'plain';
-}
+import { reportedFeatures } from './residualRunner.ts';
 
 /** Writes the variant to use into the folder itself, the others into folders in it; returns the one to use. */
 export async function writeVariants(
   variants: readonly Variant[],
-  measured: readonly MeasuredVariant[],
+  name: VariantName,
   folder: string,
 ): Promise<Variant> {
-  const name = chosenVariant(measured);
   for (const variant of variants) {
     await writeSaeLens(variant.dictionary, join(folder, folderOf(variant.name, name)), 'F32');
   }
@@ -50,6 +38,7 @@ export interface ReportParts {
   readonly trainedTokens: number;
   readonly measured: readonly MeasuredVariant[];
   readonly chosen: Variant;
+  readonly choice: Choice;
   readonly domain: FoundText;
   readonly general: FoundText;
   readonly signal: AbortSignal;
@@ -108,7 +97,7 @@ export async function writeReport(parts: ReportParts): Promise<BoostReport> {
   return report;
 }
 
-function convention({ frozen, text, measured }: ReportParts): string {
+function convention({ frozen, text, measured, choice }: ReportParts): string {
   const [first] = measured;
   const { excludeFirst, maxNorm } = frozen.runner.dictionary.tokenPolicy;
   const base = frozen.base.k === null ? 'all features that fire' : `k = ${frozen.base.k}`;
@@ -122,6 +111,16 @@ function convention({ frozen, text, measured }: ReportParts): string {
     left === '' ? '' : ` (left out and not replaced: ${left})`,
     `. EV = 1 - sum|x - xhat|^2 / sum|x - mean(x)|^2, the mean over all counted tokens; CE in nats per token with the`,
     ` reconstruction in place of x; delta CE = CE - clean CE; score = (zero - CE) / (zero - clean). Held out:`,
-    ` ${text.plan.split}. Features and tokens listed are of the residual SAE in this folder.`,
+    ` ${text.plan.split}. Of a residual SAE, the ${reportedFeatures} strongest features of a token are looked at, by`,
+    ` measures and lists alike: more than fire. Features and tokens listed are of the residual SAE in this folder.`,
+    ` Which variant that is was decided on ${choice.tokens} tokens of other general text, the one that thresholds are`,
+    ` calibrated on: there the plain variant changes EV by ${percent(choice.evChange)};`,
+    choice.name === 'mixed'
+      ? ' general text was to be mixed in.'
+      : ` below ${percent(-toleratedLoss)}, the calibrated one is used.`,
   ].join('');
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(2)} %`;
 }

@@ -3,7 +3,7 @@ import type { Gate } from '../common/gate.ts';
 import type { ActivationStore, StoreDescription } from '../training/activationStore.ts';
 import type { ActivationSource, ActivationWindow } from '../training/activations.ts';
 import { evenlySpread } from '../training/evenlySpread.ts';
-import { PartlyStored } from '../training/partlyStored.ts';
+import { joinedSources } from '../training/joinedSources.ts';
 import { openStore } from './activationStores.ts';
 import type { FrozenBase } from './frozenBase.ts';
 import { ResidualActivations } from './residualActivations.ts';
@@ -57,7 +57,8 @@ export async function stored(
       gate,
       report: done => options.report(done, kept),
     });
-    return { source: new PartlyStored(store, source), store };
+    // Windows beyond the budget are computed whenever they are read.
+    return { source: joinedSources(store, source, store.windows), store };
   } catch (error) {
     await store.close();
     throw error;

@@ -1,4 +1,5 @@
 import { Failure } from '../common/failure.ts';
+import { isRecord } from '../common/record.ts';
 import type { ModelConfig } from './model.ts';
 
 /** What a Llama's config.json says; whether an embedding is tied or layers are routed, the tensors say. */
@@ -54,12 +55,8 @@ function parsed(json: string, path: string): Readonly<Record<string, unknown>> {
   } catch (cause) {
     throw new Failure('bad-file', `${path} is not JSON.`, { cause });
   }
-  if (isObject(value)) return value;
+  if (isRecord(value)) return value;
   throw new Failure('bad-file', `${path} is not a JSON object.`);
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** The keys of an object of the configuration; null is as good as absent, as in Python. */
@@ -103,7 +100,7 @@ class Fields {
   /** Where the rotation is described: transformers 5 gathers it under `rope_parameters`. Scaled ones are refused. */
   rotary(): Fields {
     const parameters = this.values['rope_parameters'] ?? this.values['rope_scaling'] ?? {};
-    if (!isObject(parameters)) throw this.bad('rope_parameters', 'an object');
+    if (!isRecord(parameters)) throw this.bad('rope_parameters', 'an object');
     const inner = new Fields(parameters, this.path);
     inner.require('rope_type', ['default', null]);
     inner.require('type', ['default', null]);

@@ -1,4 +1,5 @@
 import { Failure } from '../common/failure.ts';
+import { isRecord } from '../common/record.ts';
 import type { Tokenizer } from './model.ts';
 import { type PreTokenizer, preTokenizers } from './preTokenizers.ts';
 import { ByteLevelTokenizer } from './tokenizer.ts';
@@ -79,7 +80,7 @@ function parsed(json: string, path: string): unknown {
 }
 
 function record(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  return isRecord(value) ? value : {};
 }
 
 function list(value: unknown): readonly unknown[] {

@@ -54,6 +54,9 @@ export function corpusWarnings(plan: Omit<CorpusPlan, 'warnings'>): CorpusPlan['
   return warnings;
 }
 
-/** What the paper says, and what `docs/results/boost.md` measured of it. */
+/**
+ * What the paper says (arXiv 2507.12990, section 4.2.5), and what was measured here: the tables "What each method gives"
+ * of docs/results/boost.md, rows "Boost" and "Boost, calibrated", relative change of general EV.
+ */
 const smallBudget =
-  'SAE Boost’s authors trained on 1,000 million tokens and saw general text suffer below 100 million. Here, 0.1 million tokens of chemistry, speeches and Russian cost 0.4, 0.3 and 1.3 % of general explained variance; the report measures yours, beside a remedy that cost 0.1 %.';
+  'SAE Boost’s authors trained on 1,000 million tokens and saw general text suffer below 100 million. In Loupe’s own experiment (docs/results/boost.md), 0.1 million tokens of chemistry, speeches and Russian cost 0.4, 0.3 and 1.3 % of general explained variance; the report measures yours, beside a remedy that cost 0.1 %.';

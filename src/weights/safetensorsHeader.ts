@@ -1,4 +1,5 @@
 import { Failure } from '../common/failure.ts';
+import { isRecord } from '../common/record.ts';
 
 /** The element types of a safetensors file that Loupe reads and writes. */
 export type Dtype = 'F64' | 'I64' | 'F32' | 'I32' | 'U32' | 'F16' | 'BF16' | 'I16' | 'U16' | 'U8';
@@ -74,7 +75,7 @@ type Bad = (what: string) => Failure;
 function parseEntry(value: unknown, name: string, dataStart: number, bad: Bad): TensorEntry {
   const of = `tensor ${quote(name)}`;
   if (!isRecord(value)) throw bad(`${of} is described by ${typeof value}, not by an object`);
-  const { dtype, shape, data_offsets: offsets } = value as Record<string, unknown>;
+  const { dtype, shape, data_offsets: offsets } = value;
   if (!isDtype(dtype)) {
     throw new Failure(
       'unsupported',
@@ -118,10 +119,6 @@ function checkCoverage(
 function asText([key, value]: [string, unknown], bad: Bad): string {
   if (typeof value !== 'string') throw bad(`its __metadata__ entry ${quote(key)} is not text`);
   return value;
-}
-
-function isRecord(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isDtype(value: unknown): value is Dtype {

@@ -227,10 +227,19 @@ describe('loupe boost', () => {
   it('trains a mixed one as well where asked, and measures with other domains', async () => {
     const folder = join(root, 'mixed');
     const otherDomains = [join(root, 'command')];
+    const told: BoostProgress[] = [];
     const report = await boost(
       { ...asked, folder, name: 'second', otherDomains, mixGeneral: 0.2, seed: 1 },
-      options(),
+      { ...options(), report: progress => told.push(progress) },
     );
+    const training = told.filter(({ phase }) => phase === 'training');
+    const fractions = training.map(({ fraction }) => fraction);
+    assert.deepEqual(
+      fractions,
+      fractions.toSorted((a, b) => a - b),
+      'both trainings are one phase',
+    );
+    assert.ok(training.every(({ secondsLeft }) => secondsLeft !== null));
     assert.deepEqual(
       report.variants.map(variant => [variant.name, variant.folder]),
       [

@@ -53,4 +53,20 @@ describe('Gate', () => {
     assert.ok(await settles(gate.pass(stop.signal)));
     assert.equal(gate.isClosed, true);
   });
+
+  it('counts the time for which it was open', () => {
+    let now = 100;
+    const gate = new Gate(() => now);
+    gate.open();
+    now = 110;
+    assert.equal(gate.openTime, 10);
+    gate.close();
+    now = 200;
+    gate.close();
+    now = 300;
+    assert.equal(gate.openTime, 10);
+    gate.open();
+    now = 305;
+    assert.equal(gate.openTime, 15);
+  });
 });

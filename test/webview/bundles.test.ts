@@ -27,6 +27,13 @@ describe('the webviews', () => {
     }
   });
 
+  it('keep style sheets to 400 lines, as lint keeps scripts', () => {
+    for (const name of files.filter(file => file.endsWith('.css'))) {
+      const lines = readFileSync(path.join(folder, name), 'utf8').split('\n').length;
+      assert.ok(lines <= 400, `${name} has ${lines} lines`);
+    }
+  });
+
   it('know the toolkit in one file', () => {
     const users = files.filter(name =>
       readFileSync(path.join(folder, name), 'utf8').includes('@vscode/webview-ui-toolkit'),

@@ -161,6 +161,22 @@ describe('the training panel before a training', () => {
     assert.match(await seen(), /about 12 min on/);
   });
 
+  it('counts the second training and the general text of a mixed one', async () => {
+    const { corpus } = readyPlan().plan;
+    const plan = {
+      corpus: { ...corpus, tokens: 60_000 },
+      tokens: 100_000,
+      seconds: 600,
+      secondsPerToken: 0.0006,
+      secondsPerTextToken: 0.003,
+    };
+    const choice = { tokens: 100_000, mixGeneral: 0 };
+    await open(state({ plan: readyPlan({ plan, choice }) }));
+    await page.getByRole('checkbox', { name: /Mix in general text/ }).click();
+    // 600 s, 60 s of steps, and 20,000 tokens of general text in 60 s.
+    await eventually(async () => assert.match(await seen(), /about 12 min on/));
+  });
+
   it('takes the share of general text from the settings', async () => {
     await open(state({ plan: readyPlan({ choice: { tokens: 1_000, mixGeneral: 0.4 } }) }));
     assert.ok(await page.getByRole('checkbox', { name: /40 %/ }).isChecked());

@@ -80,7 +80,8 @@ export const boostPlan: BoostPlan = {
   },
   tokens: 1_966_080,
   seconds: 268,
-  secondsPerToken: 268 / 1_966_080,
+  secondsPerToken: 90 / 1_966_080,
+  secondsPerTextToken: 150 / 655_360,
 };
 
 export function readyPlan(

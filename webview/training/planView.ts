@@ -1,7 +1,7 @@
 import { formatCount, formatDuration, formatPercent } from '../../src/common/numbers.ts';
-import type { BoostPlan } from '../../src/contracts/trainer.ts';
-import type { TrainingHost, PlanState } from '../../src/contracts/trainingPanel.ts';
+import type { PlanChoice, PlanState, TrainingHost } from '../../src/contracts/trainingPanel.ts';
 import type { Caller } from '../../src/messages/calls.ts';
+import { planSeconds } from '../../src/report/planSeconds.ts';
 import { button, checkbox, relabel } from '../shared/controls.ts';
 import { element, setText } from '../shared/dom.ts';
 import { send } from '../shared/host.ts';
@@ -60,13 +60,16 @@ export function createPlanView(host: Caller<TrainingHost>): PlanView {
     setText(passes, isValid ? passesText(wanted / shown.plan.corpus.tokens) : 'a whole number');
     setText(
       time,
-      isValid ? `about ${formatDuration(seconds(shown.plan, wanted))} on this machine` : '–',
+      isValid
+        ? `about ${formatDuration(planSeconds(shown.plan, chosen()))} on this machine, as timed just now`
+        : '–',
     );
   };
-  const begin = (): void => {
-    const mixGeneral = mix.value ? share() : 0;
-    send(host.call('start', { tokens: tokens.valueAsNumber, mixGeneral }));
-  };
+  const chosen = (): PlanChoice => ({
+    tokens: tokens.valueAsNumber,
+    mixGeneral: mix.value ? share() : 0,
+  });
+  const begin = (): void => send(host.call('start', chosen()));
   tokens.addEventListener('input', redraw);
   const ready = element('div', { class: 'ready' }, corpus, form);
   const commands = element('div', { class: 'commands' }, start, dropped, settings, log);
@@ -105,11 +108,6 @@ export function createPlanView(host: Caller<TrainingHost>): PlanView {
 
 const mixHint =
   'Off: the paper’s plain method. With little text, mixing keeps general text from suffering; the report shows both.';
-
-/** Of the whole training with so many tokens instead of the plan's. */
-function seconds({ seconds, tokens, secondsPerToken }: BoostPlan, wanted: number): number {
-  return seconds + (wanted - tokens) * secondsPerToken;
-}
 
 function passesText(passes: number): string {
   if (!Number.isFinite(passes)) return '';

@@ -4,7 +4,8 @@ import type { FrozenBase } from '../../../src/engine/frozenBase.ts';
 import { ResidualActivations } from '../../../src/engine/residualActivations.ts';
 import type { ActivationSource } from '../../../src/training/activations.ts';
 import type { ActivationStore } from '../../../src/training/activationStore.ts';
-import { filledStore, firstWindows, type StoreOptions } from '../stores.ts';
+import { firstWindows } from '../../../src/training/firstWindows.ts';
+import { filledStore, type StoreOptions } from '../stores.ts';
 import { KeptTargets } from './sources.ts';
 
 /** A body of text as the experiment reads it. */

@@ -30,31 +30,3 @@ export class KeptTargets implements ActivationSource {
     });
   }
 }
-
-/** The windows of one source and then those of another. */
-export class JoinedSources implements ActivationSource {
-  readonly width: number;
-  readonly windowLength: number;
-  readonly windows: number;
-  private readonly one: ActivationSource;
-  private readonly other: ActivationSource;
-
-  constructor(one: ActivationSource, other: ActivationSource) {
-    this.one = one;
-    this.other = other;
-    this.width = one.width;
-    this.windowLength = one.windowLength;
-    this.windows = one.windows + other.windows;
-  }
-
-  async read(first: number, count: number, signal?: AbortSignal): Promise<ActivationWindow[]> {
-    const { windows } = this.one;
-    const ofOne = Math.max(0, Math.min(count, windows - first));
-    return [
-      ...(ofOne > 0 ? await this.one.read(first, ofOne, signal) : []),
-      ...(count > ofOne
-        ? await this.other.read(Math.max(0, first - windows), count - ofOne, signal)
-        : []),
-    ];
-  }
-}

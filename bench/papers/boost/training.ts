@@ -2,14 +2,14 @@ import { join } from 'node:path';
 import { boostTrainingSettings } from '../../../src/engine/boostTrain.ts';
 import type { FrozenBase } from '../../../src/engine/frozenBase.ts';
 import type { ActivationSource } from '../../../src/training/activations.ts';
+import { firstWindows } from '../../../src/training/firstWindows.ts';
+import { joinedSources } from '../../../src/training/joinedSources.ts';
 import { initialise } from '../../../src/training/initialise.ts';
 import { parseObjective } from '../../../src/training/objective.ts';
 import { defaultSettings, type TrainingSettings } from '../../../src/training/settings.ts';
-import { firstWindows } from '../stores.ts';
 import { trainedSae, type TrainedSae, type TrainingRequest } from '../trainedSae.ts';
 import { isResidualArm, nameOf, type Arm } from './arms.ts';
 import type { Body } from './material.ts';
-import { JoinedSources } from './sources.ts';
 import { chosenFeatures, largest, perturbed, placeWeights, type Weights } from './weights.ts';
 
 /** Of the base's weights in full fine-tuning: a tenth of that of new ones. */
@@ -58,7 +58,7 @@ function residualRequest(arm: Arm, { errors }: Body, trainings: Trainings): Requ
   const own = firstOf(errors, arm.tokens);
   const added = Math.round((own.windows * mixedShare) / (1 - mixedShare));
   const isMixed = arm.method === 'mixed';
-  const source = isMixed ? new JoinedSources(own, firstWindows(general.errors, added)) : own;
+  const source = isMixed ? joinedSources(own, firstWindows(general.errors, added)) : own;
   const tokens = isMixed ? Math.round(arm.tokens / (1 - mixedShare)) : arm.tokens;
   const tokenIds = placeholderText(source);
   const asked = { width, k, tokens, tokenIds, seed, threads };

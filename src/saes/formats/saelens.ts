@@ -2,10 +2,11 @@ import { mkdir, readFile, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { Failure } from '../../common/failure.ts';
 import { float32ToFloat16 } from '../../common/float16.ts';
+import { isRecord } from '../../common/record.ts';
 import { writeAtomically } from '../../weights/atomicFile.ts';
 import { SafetensorsFile, writeSafetensors, type Tensor } from '../../weights/safetensors.ts';
 import type { Base, Dictionary, TokenPolicy } from '../dictionary.ts';
-import { isRecord, parseSaeLensConfig } from './saelensConfig.ts';
+import { parseSaeLensConfig } from './saelensConfig.ts';
 import { readWeights } from './saelensWeights.ts';
 import { foldDecoderNorm, foldInputScale, transpose } from './weightAlgebra.ts';
 

@@ -1,4 +1,5 @@
 import { Failure } from '../../common/failure.ts';
+import { isRecord } from '../../common/record.ts';
 import type { Hook } from '../../contracts/hooks.ts';
 
 /** What a SAELens cfg.json says, checked. Keys of SAELens 6 (`SAEConfig.to_dict`) and of the flat files before it. */
@@ -136,8 +137,4 @@ function flatToNested(flat: Readonly<Record<string, unknown>>): Readonly<Record<
     ...cfg,
     metadata: flat['hook_name'] === undefined ? { ...flat, hook_name: cfg['hook_name'] } : flat,
   };
-}
-
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

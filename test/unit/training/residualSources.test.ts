@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ResidualActivations } from '../../../src/engine/residualActivations.ts';
 import type { ActivationSource, ActivationWindow } from '../../../src/training/activations.ts';
-import { FirstWindows } from '../../../src/training/firstWindows.ts';
-import { PartlyStored } from '../../../src/training/partlyStored.ts';
+import { firstWindows } from '../../../src/training/firstWindows.ts';
+import { joinedSources } from '../../../src/training/joinedSources.ts';
 import { ToyActivations } from './toy.ts';
 
 /** The toy's first windows, and which of them were read. */
@@ -25,14 +25,14 @@ class Counted implements ActivationSource {
   }
 }
 
-describe('PartlyStored', () => {
+describe('joinedSources', () => {
   it('gives every window of the whole, and computes only what is not stored', async () => {
     const all = await new ToyActivations(10).read(0, 10);
     for (const kept of [0, 4, 10]) {
       for (let first = 0; first < 10; first++) {
         for (let count = 0; first + count <= 10; count++) {
           const [stored, computed] = [new Counted(kept), new Counted(10)];
-          const both = new PartlyStored(stored, computed);
+          const both = joinedSources(stored, computed, kept);
           assert.equal(both.windows, 10);
           assert.deepEqual(await both.read(first, count), all.slice(first, first + count));
           assert.ok(stored.reads.every(w => w < kept));
@@ -42,13 +42,25 @@ describe('PartlyStored', () => {
       }
     }
   });
+
+  it('gives all of one and then all of the other', async () => {
+    const all = await new ToyActivations(10).read(0, 10);
+    const expected = [...all.slice(0, 4), ...all.slice(0, 6)];
+    const joined = joinedSources(new Counted(4), new Counted(6));
+    assert.equal(joined.windows, 10);
+    for (let first = 0; first < 10; first++) {
+      for (let count = 1; first + count <= 10; count++)
+        assert.deepEqual(await joined.read(first, count), expected.slice(first, first + count));
+    }
+  });
 });
 
-describe('FirstWindows', () => {
+describe('firstWindows', () => {
   it('is the beginning of its source', async () => {
-    const first = new FirstWindows(new ToyActivations(10), 3);
+    const first = firstWindows(new ToyActivations(10), 3);
     assert.deepEqual([first.windows, first.width, first.windowLength], [3, 16, 16]);
     assert.deepEqual(await first.read(1, 2), await new ToyActivations(10).read(1, 2));
+    assert.equal(firstWindows(new ToyActivations(10), 30).windows, 10);
   });
 });
 
