@@ -67,18 +67,37 @@ async function planned(
   });
 }
 
-/** How many tokens to fit on: the default, fewer and more, each with its time; the memory is the same for all. */
-async function chooseTokens({ tokens, secondsPerToken, bytes, corpus }: RouterFitPlan) {
-  const choices = [...new Set([tokens, 20_000, 100_000, 400_000])];
-  const items = choices.map(count => ({
-    label: `${formatCount(count)} tokens`,
-    description: `about ${formatDuration(count * secondsPerToken)}`,
-    detail: count === tokens ? 'Recommended' : '',
-    count,
-  }));
+/** How many tokens to fit on, each choice with its time; the memory is the same for all. */
+async function chooseTokens(plan: RouterFitPlan): Promise<number | undefined> {
+  const { tokens, bytes, corpus } = plan;
+  const time = (count: number): string => `about ${formatDuration(count * plan.secondsPerToken)}`;
+  const counts = [...new Set([tokens, 20_000, 100_000, 400_000])];
+  const items = [
+    ...counts.map(count => ({
+      label: `${formatCount(count)} tokens`,
+      description: time(count),
+      detail: count === tokens ? 'Recommended for this text' : '',
+      count,
+    })),
+    { label: 'Another number…', description: '', detail: '', count: undefined },
+  ];
   const chosen = await vscode.window.showQuickPick(items, {
     title: `${title}: ${formatDecimal(bytes / 1e9, 1)} GB of memory while it runs`,
     placeHolder: `Tokens to fit on; the text has ${formatCount(corpus.tokens)} and ${formatCount(corpus.heldOutTokens)} held out`,
   });
-  return chosen?.count;
+  if (!chosen || chosen.count !== undefined) return chosen?.count;
+  const typed = await vscode.window.showInputBox({
+    title,
+    prompt: 'Tokens to fit on, counted with repetition',
+    value: String(tokens),
+    validateInput: text =>
+      isCount(text)
+        ? { message: time(Number(text)), severity: vscode.InputBoxValidationSeverity.Info }
+        : 'A whole number, at least 1.',
+  });
+  return typed === undefined ? undefined : Number(typed);
+}
+
+function isCount(text: string): boolean {
+  return /^\d{1,9}$/.test(text) && Number(text) >= 1;
 }
