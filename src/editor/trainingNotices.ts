@@ -3,16 +3,17 @@ import type { Failure } from '../common/failure.ts';
 import { formatDecimal } from '../common/numbers.ts';
 import type { BoostReport } from '../contracts/boostReport.ts';
 import { failureText } from './presentFailure.ts';
+import { variantInUse } from '../report/variantTitles.ts';
 import type { DomainList } from './training.ts';
 import type { TrainingJob } from './trainingJob.ts';
 
 /** Tells that a domain has been learnt; its features are on, and can be turned off at once. */
 export async function presentDone(
   name: string,
-  { variants }: BoostReport,
+  report: BoostReport,
   domains: DomainList,
 ): Promise<void> {
-  const measure = variants[0]?.domain;
+  const measure = variantInUse(report)?.domain;
   const change = measure
     ? `: EV on held-out text ${formatDecimal(measure.base.ev, 2)} → ${formatDecimal(measure.boosted.ev, 2)}`
     : ' is trained';
