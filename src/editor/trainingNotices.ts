@@ -4,6 +4,7 @@ import { formatDecimal } from '../common/numbers.ts';
 import type { BoostReport } from '../contracts/boostReport.ts';
 import type { RouterFitReport } from '../contracts/routerFit.ts';
 import { failureText } from './presentFailure.ts';
+import { variantInUse } from '../report/variantTitles.ts';
 import type { DomainList } from './training.ts';
 import type { TrainingJob } from './trainingJob.ts';
 import type { FinishedTraining } from './trainingQueue.ts';
@@ -28,10 +29,10 @@ async function presentFitted({ fit }: RouterFitReport): Promise<void> {
 /** A domain's features are on, and can be turned off at once. */
 async function presentDomain(
   name: string,
-  { variants }: BoostReport,
+  report: BoostReport,
   domains: DomainList,
 ): Promise<void> {
-  const measure = variants[0]?.domain;
+  const measure = variantInUse(report)?.domain;
   const change = measure
     ? `: EV on held-out text ${formatDecimal(measure.base.ev, 2)} → ${formatDecimal(measure.boosted.ev, 2)}`
     : ' is trained';

@@ -28,8 +28,8 @@ export type PaceSettings = Pick<BoostSettings, 'width' | 'k' | 'tokens' | 'threa
   readonly textTokens: number;
 };
 
-/** Tokens of the window that the report's measurements are timed on: its windows' take as long per token. */
-const measuredTokens = 64;
+/** Tokens that the report's measurements are timed on, after some that warm up: those of its windows take as long. */
+const measured = { warmUp: 16, timed: 64 };
 /** Steps of training; the first ones warm up. */
 const steps = { warmUp: 2, timed: 4 };
 
@@ -54,8 +54,7 @@ export async function boostPace(
     const dictionary = trainer.dictionary({ name, model: { name, hash }, provenance: {} });
     const residual = await openResidual(dictionary, asked.threads);
     try {
-      const length = Math.min(windowLength, measuredTokens);
-      const measure = () =>
+      const measure = (length: number) =>
         evaluate(frozen.model, frozen.runner, {
           tokenIds: tokenIds.subarray(0, length),
           windowLength: length,
@@ -64,12 +63,13 @@ export async function boostPace(
           subsets: [[], [0], [1]],
           signal,
         });
-      await measure();
+      await measure(Math.min(windowLength, measured.warmUp));
+      const length = Math.min(windowLength, measured.timed);
       return {
         computing: computing / windowLength,
         training: training / trainer.settings.batch,
         watching: watching / windowLength,
-        measuring: (await secondsOf(measure)) / length,
+        measuring: (await secondsOf(() => measure(length))) / length,
       };
     } finally {
       await residual.dispose();

@@ -10,7 +10,7 @@ import type {
 } from '../contracts/boostReport.ts';
 import { densities, headline, measureRows, type MeasureCells } from './measureRows.ts';
 import { markdownTable, plainMarkdown } from './markdown.ts';
-import { variantTitles } from './variantTitles.ts';
+import { isInUse, variantTitles } from './variantTitles.ts';
 
 /** Features whose examples are written out; the others are in the table and in report.json. */
 const describedFeatures = 30;
@@ -65,8 +65,8 @@ function variantSection(variant: ReportVariant): string[] {
 }
 
 function folder(variant: ReportVariant): string {
-  return variant.folder === '.'
-    ? 'this folder'
+  return isInUse(variant)
+    ? 'in use, in this folder'
     : `folder \`${variant.folder.replaceAll('`', '')}\``;
 }
 

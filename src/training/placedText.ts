@@ -50,7 +50,7 @@ export class PlacedText {
     return this.tokenIds.length / this.windowLength;
   }
 
-  /** The token of this number with about `around` UTF-16 units on either side; separators are of no document. */
+  /** The token of this number with at most `around` UTF-16 units of whole words on either side; separators are of no document. */
   at(token: number, around: number): PlacedToken {
     const piece = this.pieces[this.pieceOf(token)];
     if (!piece) throw new Failure('internal', `Token ${token} is in no document.`);
@@ -62,9 +62,9 @@ export class PlacedText {
     const { text } = document;
     const [from, to] = [offset + start, offset + end];
     return {
-      before: text.slice(Math.max(0, from - around), from),
+      before: wordsBefore(text, from, around),
       token: text.slice(from, to),
-      after: text.slice(to, to + around),
+      after: wordsAfter(text, to, around),
       place: document.verbatim ? { path: document.path, start: document.start + from } : null,
     };
   }
@@ -84,4 +84,22 @@ export class PlacedText {
 // eslint-disable-next-line @typescript-eslint/require-await -- what packs documents also reads them from disk
 async function* inTurn<T>(items: readonly T[]): AsyncGenerator<T> {
   yield* items;
+}
+
+/** What stands before `end`, from the beginning of a word or, where none begins in reach, of a character. */
+function wordsBefore(text: string, end: number, most: number): string {
+  const start = Math.max(0, end - most);
+  if (start === 0 || /\s/.test(text.charAt(start - 1))) return text.slice(start, end);
+  const cut = text.slice(start, end);
+  const word = cut.search(/\s\S/);
+  return word < 0 ? cut.replace(/^[\uDC00-\uDFFF]/, '') : cut.slice(word + 1);
+}
+
+/** What stands from `start` on, to the end of a word or, where none ends in reach, of a character. */
+function wordsAfter(text: string, start: number, most: number): string {
+  const end = start + most;
+  const cut = text.slice(start, end);
+  if (end >= text.length || /\s/.test(text.charAt(end))) return cut;
+  const words = /^[^]*\S(?=\s)/.exec(cut)?.[0];
+  return words ?? cut.replace(/[\uD800-\uDBFF]$/, '');
 }

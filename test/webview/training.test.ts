@@ -65,9 +65,13 @@ function fakeHost(first: TrainingState): Handlers<TrainingHost> {
   };
 }
 
-async function open(first: TrainingState, width = 900): Promise<void> {
+async function open(
+  first: TrainingState,
+  width = 900,
+  shown: BoostReport = boostReport(),
+): Promise<void> {
   calls = [];
-  report = boostReport();
+  report = shown;
   panel = await openPanel<TrainingHost, TrainingView>(browser, training, fakeHost(first), {
     width,
   });
@@ -108,7 +112,7 @@ describe('the training panel before a training', () => {
     await show(state({ plan: readyPlan() }));
     const text = await seen();
     for (const fact of [
-      /142, 2\.9 MB/,
+      /142 \(2\.9 MB\)/,
       /655,360 tokens/,
       /41,216 tokens in 14 files/,
       /120 Markdown/,
@@ -127,7 +131,7 @@ describe('the training panel before a training', () => {
     await tokens.focus();
     await page.keyboard.press('Control+A');
     await page.keyboard.type('655360');
-    assert.match(await seen(), /one pass over the text[\s\S]*about 1 min on/);
+    assert.match(await seen(), /one pass over the text[\s\S]*about 3 min on/);
     await page.keyboard.press('Tab');
     assert.match(await focused(), /^Mix in general text: 25 %/);
     await page.keyboard.press('Space');
@@ -297,6 +301,23 @@ describe('the report', () => {
     assert.match(tiles, /ΔCE, domain text\s+−42 %\s+0\.190 → 0\.110/);
     assert.match(tiles, /EV, general text\s+−0\.12 %\s+0\.857 → 0\.856/);
     assert.match(await seen(), /training russian, 21 %/);
+  });
+
+  it('gives the figures of the variant in use, and says which it is', async () => {
+    const { variants, ...rest } = boostReport();
+    const calibrated = variants.map(variant => ({
+      ...variant,
+      folder: variant.name === 'calibrated' ? '.' : variant.name,
+    }));
+    await open(stateOf('report'), 900, { ...rest, variants: calibrated });
+    assert.match(await page.locator('.headline').innerText(), /EV, domain text\s+\+6\.5 %/);
+    const marked = await page.locator('.useMark').locator('..').allInnerTexts();
+    assert.deepEqual(marked, [
+      'Calibrated · in use',
+      'Calibrated: threshold set against general text · in use',
+    ]);
+    assert.equal(await page.locator('.variant[open]').count(), 1);
+    assert.match(await page.locator('.variant[open]').innerText(), /^Calibrated/);
   });
 
   it('has base and boosted of every variant, and of other sets of domains', async () => {

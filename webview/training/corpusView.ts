@@ -16,7 +16,7 @@ export function corpusFacts({ folders, plan }: Extract<PlanState, { kind: 'ready
     .map(([format, files]) => `${formatCount(files)} ${format}`);
   const facts: (readonly [name: string, value: string])[] = [
     [folders.length === 1 ? 'Folder' : 'Folders', folders.join(', ')],
-    ['Files', `${formatCount(corpus.files)}, ${formatSize(corpus.bytes)}`],
+    ['Files', `${formatCount(corpus.files)} (${formatSize(corpus.bytes)})`],
     ['To train on', `${formatCount(corpus.tokens)} tokens`],
     ['Held out', heldOut(corpus)],
   ];

@@ -1,5 +1,6 @@
 import { formatChange, formatDecimal } from '../../src/common/numbers.ts';
 import type { BoostReport, ReportVariant } from '../../src/contracts/boostReport.ts';
+import { variantInUse } from '../../src/report/variantTitles.ts';
 import { element } from '../shared/dom.ts';
 
 interface Tile {
@@ -10,9 +11,9 @@ interface Tile {
   readonly verdict: string;
 }
 
-/** The numbers that a report is read for, of its first variant: large. */
-export function headlineTiles({ variants }: BoostReport): HTMLElement[] {
-  const [variant] = variants;
+/** The numbers that a report is read for, of the variant in use: large. */
+export function headlineTiles(report: BoostReport): HTMLElement[] {
+  const variant = variantInUse(report);
   if (!variant) return [];
   const tiles = tilesOf(variant).map(({ name, value, change, verdict }) =>
     element(

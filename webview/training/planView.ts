@@ -61,7 +61,7 @@ export function createPlanView(host: Caller<TrainingHost>): PlanView {
     setText(
       time,
       isValid
-        ? `about ${formatDuration(planSeconds(shown.plan, chosen()))} on this machine, as timed just now`
+        ? `about ${formatDuration(planSeconds(shown.plan, chosen()))} on this machine now`
         : '–',
     );
   };

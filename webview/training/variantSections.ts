@@ -1,16 +1,16 @@
 import { formatDecimal } from '../../src/common/numbers.ts';
 import type { BoostReport, ReportVariant } from '../../src/contracts/boostReport.ts';
 import { measureRows, type MeasureCells } from '../../src/report/measureRows.ts';
-import { variantNames, variantTitles } from '../../src/report/variantTitles.ts';
+import { isInUse, variantNames, variantTitles } from '../../src/report/variantTitles.ts';
 import { element } from '../shared/dom.ts';
 
 /** The variants side by side, then each with its table, base against boosted on both texts, and one for the subsets. */
 export function variantSections({ variants }: BoostReport): HTMLElement {
-  const details = variants.map((variant, i) =>
+  const details = variants.map(variant =>
     element(
       'details',
-      { class: 'variant', attributes: i === 0 ? { open: '' } : {} },
-      element('summary', {}, variantTitles[variant.name]),
+      { class: 'variant', attributes: isInUse(variant) ? { open: '' } : {} },
+      element('summary', {}, variantTitles[variant.name], ...useMark(variant)),
       element('p', {}, `${variant.description} Threshold ${formatDecimal(variant.threshold, 2)}.`),
       scrolled(measureTable(variant), variantTitles[variant.name]),
       ...subsets(variant),
@@ -37,6 +37,7 @@ function sideBySide(variants: readonly ReportVariant[]): HTMLElement {
         'th',
         { title: variantTitles[variant.name], attributes: { scope: 'row' } },
         variantNames[variant.name],
+        ...useMark(variant),
       ),
       ...secondHalf([...changes('domain'), ...changes('general')]),
     );
@@ -49,6 +50,11 @@ function sideBySide(variants: readonly ReportVariant[]): HTMLElement {
     element('h2', {}, 'The paper’s method and the remedies for general text'),
     scrolled(table, 'Variants, change against the base'),
   );
+}
+
+/** Behind the name of the variant that the domain is switched on with. */
+function useMark(variant: ReportVariant): HTMLElement[] {
+  return isInUse(variant) ? [element('span', { class: 'useMark' }, ' · in use')] : [];
 }
 
 function measureTable(variant: ReportVariant): HTMLElement {

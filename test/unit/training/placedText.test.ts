@@ -54,6 +54,23 @@ function opened(text: PlacedText, files: ReadonlyMap<string, string>): Map<strin
 }
 
 describe('PlacedText', () => {
+  it('shows whole words around a token, and characters where words are longer', async () => {
+    const words = 'the small house by the river has a garden with old trees and a white door';
+    const text = await pack([
+      documentOf(words, '/words.md'),
+      documentOf('🧪'.repeat(40), '/🧪.md'),
+    ]);
+    const seen = (part: string, around: number) => {
+      const all = Array.from(text.tokenIds, (_, i) => text.at(i, around));
+      return all.find(({ token, place }) => place !== null && token.includes(part));
+    };
+    const found = seen(' garden', 14) ?? assert.fail('no garden');
+    assert.equal(found.before, 'river has a');
+    assert.equal(found.after, ' with old');
+    const { before, after } = seen('🧪', 7) ?? assert.fail('no 🧪');
+    assert.doesNotMatch(before + after, /\p{Surrogate}/u);
+  });
+
   it('opens every token of several documents at its text, multi-byte and all', async () => {
     const files = new Map([
       ['/a.md', multiByte.repeat(3)],
