@@ -1,0 +1,69 @@
+import { formatDecimal } from '../../src/common/numbers.ts';
+import type { Matrix } from './matrix.ts';
+
+/** From values to colours: from 0 to `max`, or from -max to max where values have signs. */
+export interface Scale {
+  readonly max: number;
+  readonly signed: boolean;
+}
+
+/** One scale for all of these, ending at a round number; of cells that exist. */
+export function scaleOf(matrices: readonly Matrix[], signed = false): Scale {
+  let max = 0;
+  for (const { values, columns, reach } of matrices) {
+    reach.forEach((cells, row) => {
+      for (let column = 0; column < cells; column++) {
+        max = Math.max(max, Math.abs(values[row * columns + column] ?? 0) || 0);
+      }
+    });
+  }
+  return { max: roundUp(max), signed };
+}
+
+/** Where a value lies on the scale: -1 to 1. */
+export function place(value: number, { max }: Scale): number {
+  return max > 0 ? Math.max(-1, Math.min(1, value / max)) : 0;
+}
+
+/** The numbers beside the colours. */
+export function ticksOf({ max, signed }: Scale): number[] {
+  if (max === 0) return [0];
+  return signed ? [max, max / 2, 0, -max / 2, -max] : [max, (3 * max) / 4, max / 2, max / 4, 0];
+}
+
+/** A number beside the colours, with its sign where signs differ. */
+export function formatTick(value: number, { signed }: Scale): string {
+  const text = formatShare(value);
+  const short = text.includes('.') ? text.replace(/0+$/, '').replace(/\.$/, '') : text;
+  return signed && value > 0 ? `+${short}` : short;
+}
+
+const steps = [1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8, 10];
+
+/** The next number that reads easily, also divided by four. */
+function roundUp(value: number): number {
+  if (!(value > 0)) return 0;
+  const unit = 10 ** Math.floor(Math.log10(value));
+  // Shares that sum to 1 are not quite that in float32.
+  const step = steps.find(candidate => candidate * unit >= value * (1 - 1e-5)) ?? 10;
+  return Number((step * unit).toPrecision(6));
+}
+
+/** Three decimals; more where the number would vanish. */
+export function formatShare(value: number): string {
+  const isTiny = value !== 0 && Math.abs(value) < 0.001;
+  return formatDecimal(value, isTiny ? 5 : 3);
+}
+
+/** The same with its sign. */
+export function formatDifference(value: number): string {
+  const text = formatShare(value);
+  return value > 0 ? `+${text}` : text;
+}
+
+/** A number for the inside of a cell: ".31", "1", "−.05". */
+export function formatCell(value: number): string {
+  if (!Number.isFinite(value)) return '';
+  const text = formatDecimal(value, 2);
+  return Number(text.replace('−', '-')) === 0 ? '0' : text.replace('0.', '.').replace(/\.00$/, '');
+}
