@@ -22,7 +22,7 @@ export function createDocumentTab(actions: PageActions): TabView {
   let shown: PageState | undefined;
   const about = element('p', { class: 'lead' });
   const work = createWorkView(() => send(actions.host.call('retry', { part: 'document' })));
-  const figure = createFigure(({ row, column }) => {
+  const figure = createFigure(actions.say, ({ row, column }) => {
     const value = shown && documentOf(shown);
     if (!shown || !value) return;
     const { map } = shown;
@@ -61,6 +61,7 @@ export function createDocumentTab(actions: PageActions): TabView {
       matrix,
       initial,
       subtract: page.subtract,
+        root: page.root,
       selected: layerCell(selection.route, matrix),
       name: layerCellName(matrix),
     });

@@ -1,4 +1,4 @@
-import { element, setText } from '../shared/dom.ts';
+import { element } from '../shared/dom.ts';
 import { createHeatMap, type Cell, type HeatMap } from './heatMap.ts';
 import { difference, valueAt, type Matrix } from './matrix.ts';
 import { formatDifference, formatShare, scaleOf } from './scale.ts';
@@ -10,6 +10,7 @@ export interface FigureData {
   readonly initial: Matrix;
   /** Shows the map less the initial one. */
   readonly subtract: boolean;
+  readonly root: boolean;
   readonly selected: Cell | undefined;
   /** What a cell stands for: "Layer 5 reads buffer 2". */
   readonly name: (cell: Cell) => string;
@@ -20,16 +21,17 @@ export interface Figure {
   update(data: FigureData): void;
 }
 
-/** Two heat maps that are read together, with the exact numbers in a line beneath them. */
-export function createFigure(select: (cell: Cell) => void): Figure {
-  const readout = element('output', { class: 'readout', attributes: { 'aria-live': 'polite' } });
+/** Two heat maps that are read together; `say` is told the exact numbers of the cell that is read. */
+export function createFigure(
+  say: (sentence: string) => void,
+  select: (cell: Cell) => void,
+): Figure {
   let data: FigureData | undefined;
   const maps: HeatMap[] = [];
   const read = (cell: Cell | undefined): void => {
     for (const map of maps) map.mark(cell);
     const shown = cell ?? data?.selected;
-    setText(readout, data && shown ? describe(data, shown) : hint);
-    readout.classList.toggle('dim', shown === undefined);
+    say(data && shown ? describe(data, shown) : '');
   };
   const map = createHeatMap({ read, select });
   const initial = createHeatMap({ read, select });
@@ -40,34 +42,31 @@ export function createFigure(select: (cell: Cell) => void): Figure {
       'div',
       { class: 'figure' },
       element('div', { class: 'maps' }, map.element, initial.element),
-      readout,
     ),
     update: next => {
       data = next;
       const { subtract, selected } = next;
-      const say = (cell: Cell): string => describe(next, cell);
+      const told = (cell: Cell): string => describe(next, cell);
       const shown = subtract ? difference(next.matrix, next.initial) : next.matrix;
-      const plain = scaleOf(subtract ? [next.initial] : [next.matrix, next.initial]);
+      const plain = scaleOf(subtract ? [next.initial] : [next.matrix, next.initial], next);
       map.update({
         title: subtract ? `${next.title}, less initial` : next.title,
         matrix: shown,
-        scale: subtract ? scaleOf([shown], true) : plain,
+        scale: subtract ? scaleOf([shown], next, true) : plain,
         selected,
-        describe: say,
+        describe: told,
       });
       initial.update({
         title: 'At initialisation',
         matrix: next.initial,
         scale: plain,
         selected,
-        describe: say,
+        describe: told,
       });
       read(undefined);
     },
   };
 }
-
-const hint = 'Point at a cell, or move with the arrow keys; a click or Enter selects its route.';
 
 function describe({ name, matrix, initial }: FigureData, cell: Cell): string {
   const value = valueAt(matrix, cell.row, cell.column);

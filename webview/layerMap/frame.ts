@@ -1,6 +1,6 @@
 import { svgElement } from '../shared/dom.ts';
 import type { Matrix } from './matrix.ts';
-import { formatTick, ticksOf, type Scale } from './scale.ts';
+import { along, formatTick, ticksOf, type Scale } from './scale.ts';
 import { setTone, textMark } from './tone.ts';
 
 /** Where a heat map's parts lie, in pixels. */
@@ -91,8 +91,8 @@ export function drawBar(frame: Frame, scale: Scale): SVGElement[] {
     return slice;
   });
   const ticks = ticksOf(scale);
-  const labels = ticks.map((value, i) => {
-    const y = top + (ticks.length > 1 ? (i / (ticks.length - 1)) * height : height);
+  const labels = ticks.map(value => {
+    const y = top + (1 - along(value, scale)) * height;
     return textMark(formatTick(value, scale), { x: x + barWidth + 5, y: y + 4, class: 'tick' });
   });
   const edge = { x: `${x}`, y: `${top}`, width: `${barWidth}`, height: `${height}` };

@@ -21,13 +21,13 @@ export interface HeadMaps {
   update(page: PageState, pair: RoutePair, title: string): void;
 }
 
-export function createHeadMaps({ select }: PageActions): HeadMaps {
+export function createHeadMaps({ select, say }: PageActions): HeadMaps {
   let page: PageState | undefined;
   let pair: RoutePair | undefined;
   let title = '';
   let layer = 1;
   let thumbnails: Thumbnail[] = [];
-  const figure = createFigure(({ row, column }) => {
+  const figure = createFigure(say, ({ row, column }) => {
     if (page) select({ layer, head: queryHead(row, page.map), buffer: column });
   });
   const grid = element('div', {
@@ -50,7 +50,7 @@ export function createHeadMaps({ select }: PageActions): HeadMaps {
       const matrix = of(current.map, l);
       return subtract ? difference(matrix, of(current.initial, l)) : matrix;
     });
-    const scale = scaleOf(shown, subtract);
+    const scale = scaleOf(shown, page, subtract);
     thumbnails.forEach((thumbnail, i) => {
       const matrix = shown[i];
       if (matrix) thumbnail.update(matrix, scale, layers[i] === layer);
@@ -64,6 +64,7 @@ export function createHeadMaps({ select }: PageActions): HeadMaps {
       matrix: of(pair.map, layer),
       initial: of(pair.initial, layer),
       subtract,
+      root: page.root,
       selected: isHere ? { row: keyValueHead(route.head, map), column: route.buffer } : undefined,
       name: cellName,
     });

@@ -99,9 +99,9 @@ export function createHeatMap(listener: HeatMapListener): HeatMap {
   };
 
   const setMark = (rect: SVGRectElement, cell: Cell | undefined): void => {
-    const isThere = cell !== undefined && at(cell) !== undefined && frame !== undefined;
-    rect.toggleAttribute('hidden', !isThere);
-    if (isThere) setBox(rect, frame as Frame, cell);
+    const box = cell && at(cell) && frame && { cell, frame };
+    rect.toggleAttribute('hidden', !box);
+    if (box) setBox(rect, box.frame, box.cell);
   };
 
   const cellUnder = (event: MouseEvent): Cell | undefined => {
@@ -213,7 +213,7 @@ function numbers({ matrix, scale }: HeatMapData, frame: Frame): SVGElement[] {
       const mark = textMark(formatCell(value), {
         x: frame.left + (column + 0.5) * frame.cellWidth,
         y: frame.top + (row + 0.5) * frame.cellHeight + 4,
-        class: 'cellNumber',
+        class: 'cellNumber tone',
         anchor: 'middle',
       });
       setTone(mark, place(value, scale), scale.signed);

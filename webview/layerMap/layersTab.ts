@@ -14,9 +14,9 @@ import {
 const title = 'Normalised mean |R|';
 
 /** The paper's Fig. 5: how much each layer's router takes from each buffer. */
-export function createLayersTab({ select }: PageActions): TabView {
+export function createLayersTab({ select, say }: PageActions): TabView {
   let shown: PageState | undefined;
-  const figure = createFigure(({ row, column }) => {
+  const figure = createFigure(say, ({ row, column }) => {
     if (!shown) return;
     const { map } = shown;
     const layer = row + 1;
@@ -49,6 +49,7 @@ export function createLayersTab({ select }: PageActions): TabView {
         ...both,
         title,
         subtract: page.subtract,
+        root: page.root,
         selected: layerCell(page.state.selection.route, both.matrix),
         name: layerCellName(both.matrix),
       });

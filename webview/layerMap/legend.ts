@@ -1,5 +1,5 @@
 import { element, svgElement } from '../shared/dom.ts';
-import { formatTick, ticksOf, type Scale } from './scale.ts';
+import { along, formatTick, ticksOf, type Scale } from './scale.ts';
 import { setTone, textMark } from './tone.ts';
 
 /** The colours of many small maps in one row, with their numbers. */
@@ -24,7 +24,7 @@ export function createLegend(): Legend {
     element: wrapper,
     update: scale => {
       const parts = Array.from({ length: slices }, (_, i) => {
-        const along = (i + 0.5) / slices;
+        const part = (i + 0.5) / slices;
         const slice = svgElement('rect', {
           class: 'tone',
           x: `${side + (i * width) / slices}`,
@@ -32,13 +32,13 @@ export function createLegend(): Legend {
           width: `${width / slices + (i < slices - 1 ? 0.5 : 0)}`,
           height: `${height}`,
         });
-        const tone = scale.signed ? 2 * along - 1 : along;
+        const tone = scale.signed ? 2 * part - 1 : part;
         setTone(slice, scale.max === 0 ? 0 : tone, scale.signed);
         return slice;
       });
-      const ticks = ticksOf(scale).toReversed();
-      const labels = ticks.map((value, i) => {
-        const x = side + (ticks.length > 1 ? (i / (ticks.length - 1)) * width : 0);
+      const ticks = ticksOf(scale);
+      const labels = ticks.map(value => {
+        const x = side + along(value, scale) * width;
         const text = formatTick(value, scale);
         return textMark(text, { x, y: height + 14, class: 'tick', anchor: 'middle' });
       });

@@ -32,6 +32,7 @@ const actions: PageActions = {
   host,
   select: route => send(host.call('selectRoute', { route })),
   redraw: () => draw(),
+  say: sentence => routeBar.say(sentence),
 };
 const views: readonly TabView[] = [
   createLayersTab(actions),
@@ -48,6 +49,7 @@ const work = createWorkView(
   [command('Choose Model', 'chooseModel'), command('Show Log', 'showLog')],
 );
 const subtract = checkbox('Subtract initial', () => draw());
+const root = checkbox('Square-root colours', () => draw());
 const copies = createCopyTools(host);
 const caution = element(
   'p',
@@ -64,7 +66,12 @@ const tabs = createTabs(panels, index => {
   send(host.call('watchDocument', { on: views[index]?.ofDocument ?? false }));
   draw();
 });
-const tools = element('div', { class: 'tools' }, subtract.element, copies.element);
+const tools = element(
+  'div',
+  { class: 'tools' },
+  element('div', { class: 'switches' }, subtract.element, root.element),
+  copies.element,
+);
 const maps = element(
   'div',
   { class: 'mapArea' },
@@ -107,11 +114,12 @@ function draw(): void {
   maps.hidden = map.kind !== 'ready';
   header.update(map.kind === 'ready' ? map.value : undefined, routers);
   if (map.kind !== 'ready') return;
-  const page: PageState = { map: map.value, state, subtract: subtract.value };
+  const page: PageState = { map: map.value, state, subtract: subtract.value, root: root.value };
   const view = views[tabs.shown];
+  routeBar.say('');
   view?.update(page);
-  routeBar.update(page);
   const copied = view?.copies(page) ?? null;
+  routeBar.update(page, copied !== null);
   copies.update(copied);
   tools.hidden = caution.hidden = copied === null;
 }

@@ -10,12 +10,16 @@ export interface PageState {
   readonly state: LayerMapState;
   /** Maps are shown less the initial ones. */
   readonly subtract: boolean;
+  /** Colours go by the square root of the values. */
+  readonly root: boolean;
 }
 
 /** What a tab does besides drawing. */
 export interface PageActions {
   readonly host: Caller<LayerMapHost>;
   readonly select: (route: Route) => void;
+  /** Says the exact numbers of what is pointed at; '': nothing is. */
+  readonly say: (sentence: string) => void;
   /** Draws the page again after a choice of its own. */
   readonly redraw: () => void;
 }

@@ -9,12 +9,15 @@ import { formatShare } from './scale.ts';
 /** The selected route by its numbers, and the switch that tints the file by it. */
 export interface RouteBar {
   readonly element: HTMLElement;
-  update(page: PageState): void;
+  update(page: PageState, hasMap: boolean): void;
+  /** Says what is pointed at. */
+  say(sentence: string): void;
 }
 
 export function createRouteBar({ host, select }: PageActions): RouteBar {
   let page: PageState | undefined;
   const [layer, head, buffer] = [numberField('Layer'), numberField('Head'), numberField('Buffer')];
+  const readout = element('output', { class: 'readout', attributes: { 'aria-live': 'polite' } });
   const share = element('p', { class: 'routeShare' });
   const outcome = element('p', { class: 'dim', attributes: { 'aria-live': 'polite' } });
   const tint = checkbox('Tint the file by this route', on => send(host.call('setTint', { on })));
@@ -33,11 +36,17 @@ export function createRouteBar({ host, select }: PageActions): RouteBar {
     element: element(
       'section',
       { class: 'routeBar', attributes: { 'aria-label': 'Selected route' } },
+      readout,
       element('div', { class: 'routeFields' }, layer.element, head.element, buffer.element, share),
       element('div', { class: 'routeTint' }, tint.element, outcome),
     ),
-    update: next => {
+    say: sentence => {
+      setText(readout, sentence === '' ? hint : sentence);
+      readout.classList.toggle('dim', sentence === '');
+    },
+    update: (next, hasMap) => {
       page = next;
+      readout.hidden = !hasMap;
       const { selection } = next.state;
       const { route } = selection;
       const { layers, queryHeads } = next.map;
@@ -54,6 +63,8 @@ export function createRouteBar({ host, select }: PageActions): RouteBar {
     },
   };
 }
+
+const hint = 'Point at a cell, or move with the arrow keys; a click or Enter selects its route.';
 
 interface NumberField {
   readonly element: HTMLElement;

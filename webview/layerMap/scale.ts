@@ -1,14 +1,24 @@
 import { formatDecimal } from '../../src/common/numbers.ts';
 import type { Matrix } from './matrix.ts';
 
+/** How values become colours. */
+export interface Shading {
+  /** By the square root, so that small values show beside large ones. */
+  readonly root: boolean;
+}
+
 /** From values to colours: from 0 to `max`, or from -max to max where values have signs. */
-export interface Scale {
+export interface Scale extends Shading {
   readonly max: number;
   readonly signed: boolean;
 }
 
 /** One scale for all of these, ending at a round number; of cells that exist. */
-export function scaleOf(matrices: readonly Matrix[], signed = false): Scale {
+export function scaleOf(
+  matrices: readonly Matrix[],
+  { root }: Shading,
+  signed = false,
+): Scale {
   let max = 0;
   for (const { values, columns, reach } of matrices) {
     reach.forEach((cells, row) => {
@@ -17,18 +27,32 @@ export function scaleOf(matrices: readonly Matrix[], signed = false): Scale {
       }
     });
   }
-  return { max: roundUp(max), signed };
+  return { max: roundUp(max), signed, root };
 }
 
 /** Where a value lies on the scale: -1 to 1. */
-export function place(value: number, { max }: Scale): number {
-  return max > 0 ? Math.max(-1, Math.min(1, value / max)) : 0;
+export function place(value: number, { max, root }: Scale): number {
+  const part = max > 0 ? Math.max(-1, Math.min(1, value / max)) : 0;
+  return root ? Math.sign(part) * Math.sqrt(Math.abs(part)) : part;
 }
 
-/** The numbers beside the colours. */
-export function ticksOf({ max, signed }: Scale): number[] {
+/** The numbers beside the colours, largest first. */
+export function ticksOf({ max, signed, root }: Scale): number[] {
   if (max === 0) return [0];
-  return signed ? [max, max / 2, 0, -max / 2, -max] : [max, (3 * max) / 4, max / 2, max / 4, 0];
+  const parts = signed
+    ? root
+      ? [1, 0.25, 0, -0.25, -1]
+      : [1, 0.5, 0, -0.5, -1]
+    : root
+      ? [1, 0.5, 0.25, 0.05, 0]
+      : [1, 0.75, 0.5, 0.25, 0];
+  return parts.map(part => part * max);
+}
+
+/** Where a value stands beside the colours: 0 at their least, 1 at their largest. */
+export function along(value: number, scale: Scale): number {
+  const at = place(value, scale);
+  return scale.signed ? (at + 1) / 2 : at;
 }
 
 /** A number beside the colours, with its sign where signs differ. */

@@ -58,7 +58,9 @@ export function createThumbnail(layer: number, onShow: () => void): Thumbnail {
       const y = top + height + 11;
       words.replaceChildren(
         textMark(`Layer ${layer}`, { x: 1, y: 10, class: 'mapTitle' }),
-        textMark('0', { x: 1 + cellWidth / 2, y, class: 'tick', anchor: 'middle' }),
+        ...(reach * cellWidth < 28
+          ? []
+          : [textMark('0', { x: 1 + cellWidth / 2, y, class: 'tick', anchor: 'middle' })]),
         textMark(`${reach - 1}`, {
           x: 1 + (reach - 0.5) * cellWidth,
           y,

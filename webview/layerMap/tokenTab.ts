@@ -17,7 +17,7 @@ import { createTokenStrip } from './tokenStrip.ts';
 import { createWorkView } from './workView.ts';
 
 /** From which buffers the heads' outputs came for the token under the cursor. */
-export function createTokenTab({ host, select }: PageActions): TabView {
+export function createTokenTab({ host, select, say }: PageActions): TabView {
   let shown: PageState | undefined;
   let head: number | 'mean' = 'mean';
   const strip = createTokenStrip(token => send(host.call('moveToken', { token })));
@@ -26,7 +26,7 @@ export function createTokenTab({ host, select }: PageActions): TabView {
     head = value === 'mean' ? 'mean' : Number(value);
     if (shown) draw(shown);
   });
-  const figure = createFigure(({ row, column }) => {
+  const figure = createFigure(say, ({ row, column }) => {
     const value = shown && tokenOf(shown);
     if (!shown || !value) return;
     const { map } = shown;
@@ -83,6 +83,7 @@ export function createTokenTab({ host, select }: PageActions): TabView {
       ...both,
       title: head === 'mean' ? 'Share of the heads’ output' : `Share of head ${head}’s output`,
       subtract: page.subtract,
+        root: page.root,
       selected: isOfHead(route, head) ? layerCell(route, both.matrix) : undefined,
       name: layerCellName(both.matrix, reader),
     });
