@@ -22,8 +22,7 @@ export class ModelMap implements vscode.Disposable {
   readonly onDidChange = this.changed.event;
   private readonly source: LayerMapSource;
   private work: Work<LayerMap> = { kind: 'busy', step: 'Starting the engine', fraction: null };
-  private sets: readonly RouterSet[] = [];
-  private chosen: string | null = null;
+  private sets: RouterSets = { sets: [], chosen: null };
   private run = new AbortController();
   private asked: ModelRequest | undefined;
 
@@ -36,7 +35,7 @@ export class ModelMap implements vscode.Disposable {
   }
 
   get routers(): RouterSets {
-    return { sets: this.sets, chosen: this.chosen };
+    return this.sets;
   }
 
   /** The model and routers whose maps are known; undefined while they are not. */
@@ -59,7 +58,8 @@ export class ModelMap implements vscode.Disposable {
       const caller = await this.source.connect();
       if (signal.aborted) return;
       const model = this.source.model();
-      this.asked = this.chosen === null ? model : { ...model, routers: this.chosen };
+      const { chosen } = this.sets;
+      this.asked = chosen === null ? model : { ...model, routers: chosen };
       const onProgress = (progress: { step: string; fraction: number }): void =>
         enter({ kind: 'busy', ...progress });
       const value = await caller.call('layerMap', this.asked, { signal, onProgress });
@@ -71,14 +71,16 @@ export class ModelMap implements vscode.Disposable {
 
   /** Shows fitted routers by their folder, or the model's own. */
   async choose(path: string | null): Promise<void> {
-    this.chosen = path;
+    this.sets = { ...this.sets, chosen: path };
     await this.load();
   }
 
   /** Looks for routers that were fitted, or deleted, meanwhile. */
   async refreshRouters(): Promise<void> {
-    this.sets = await this.source.routers();
-    if (!this.sets.some(({ path }) => path === this.chosen)) this.chosen = null;
+    const sets = await this.source.routers();
+    const { chosen } = this.sets;
+    const isThere = sets.some(({ path }) => path === chosen);
+    this.sets = { sets, chosen: isThere ? chosen : null };
     this.changed.fire();
   }
 

@@ -70,10 +70,7 @@ export class RouteTints implements OtherTints, vscode.HoverProvider, vscode.Disp
   }
 }
 
-function placesOf(
-  tinted: TintedRoute,
-  types: readonly vscode.TextEditorDecorationType[],
-): Places {
+function placesOf(tinted: TintedRoute, types: readonly vscode.TextEditorDecorationType[]): Places {
   const places = new Places();
   const max = largest(tinted.shares);
   tinted.shares.forEach((share, token) => {

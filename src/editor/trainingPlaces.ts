@@ -28,13 +28,9 @@ async function open(uri: vscode.Uri, after: string): Promise<vscode.TextDocument
   try {
     await vscode.workspace.fs.stat(uri);
   } catch (cause) {
-    throw new Failure(
-      'not-found',
-      `${uri.fsPath} is gone: it was there at the time of ${after}.`,
-      {
-        cause,
-      },
-    );
+    throw new Failure('not-found', `${uri.fsPath} is gone: it was there at the time of ${after}.`, {
+      cause,
+    });
   }
   try {
     return await vscode.workspace.openTextDocument(uri);

@@ -129,6 +129,7 @@ export const circuits: Circuits = {
     path: `/work/notes/file${i}.md`,
     start: 10 * i,
     end: 10 * i + 4,
+    verbatim: true,
   })),
   byText: [
     { text: 'ised', count: 14, mean: 0.71 },

@@ -61,7 +61,7 @@ export function createDocumentTab(actions: PageActions): TabView {
       matrix,
       initial,
       subtract: page.subtract,
-        root: page.root,
+      root: page.root,
       selected: layerCell(selection.route, matrix),
       name: layerCellName(matrix),
     });

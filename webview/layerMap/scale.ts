@@ -14,11 +14,7 @@ export interface Scale extends Shading {
 }
 
 /** One scale for all of these, ending at a round number; of cells that exist. */
-export function scaleOf(
-  matrices: readonly Matrix[],
-  { root }: Shading,
-  signed = false,
-): Scale {
+export function scaleOf(matrices: readonly Matrix[], { root }: Shading, signed = false): Scale {
   let max = 0;
   for (const { values, columns, reach } of matrices) {
     reach.forEach((cells, row) => {

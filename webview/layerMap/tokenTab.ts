@@ -83,7 +83,7 @@ export function createTokenTab({ host, select, say }: PageActions): TabView {
       ...both,
       title: head === 'mean' ? 'Share of the heads’ output' : `Share of head ${head}’s output`,
       subtract: page.subtract,
-        root: page.root,
+      root: page.root,
       selected: isOfHead(route, head) ? layerCell(route, both.matrix) : undefined,
       name: layerCellName(both.matrix, reader),
     });
