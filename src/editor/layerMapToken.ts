@@ -65,7 +65,7 @@ export class TokenFollower implements vscode.Disposable {
 
   private cursorMoved(editor: vscode.TextEditor): void {
     const { routed } = this.router;
-    if (!routed || editor.document !== routed.document) return;
+    if (routed?.document !== editor.document) return;
     const offset = editor.document.offsetAt(editor.selection.active);
     const token = tokenFrom(routed.routes, offset) ?? 0;
     // Tokens of one character stand at one place: the one that was asked for stays.

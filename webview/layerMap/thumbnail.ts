@@ -5,7 +5,7 @@ import { setTone, textMark } from './tone.ts';
 
 /** One of many small maps: head by buffer of a layer, a button that shows it large. */
 export interface Thumbnail {
-  readonly element: HTMLButtonElement;
+  readonly element: HTMLElement;
   update(matrix: Matrix, scale: Scale, shown: boolean): void;
 }
 
@@ -24,13 +24,15 @@ export function createThumbnail(layer: number, onShow: () => void): Thumbnail {
     words,
   );
   const button = element('button', {
-    class: 'thumbnail',
+    class: 'thumbnailButton',
     attributes: { type: 'button', 'aria-label': `Layer ${layer}` },
   });
-  button.append(svg);
   button.addEventListener('click', onShow);
+  // The button lies over the drawing: its name is the layer, not every number in it.
+  const whole = element('div', { class: 'thumbnail' }, button);
+  whole.prepend(svg);
   return {
-    element: button,
+    element: whole,
     update: (matrix, scale, shown) => {
       button.setAttribute('aria-pressed', shown ? 'true' : 'false');
       const cellWidth = (width - 2) / matrix.columns;
