@@ -108,5 +108,5 @@ function matricesOf({ map }: PageState, { contribution, initial }: DocumentMap) 
 function aboutText({ fileName, tokens, isPart, convention }: DocumentMap): string {
   const run = `${formatCount(tokens)} ${tokens === 1 ? 'token' : 'tokens'}`;
   const part = isPart ? `${run} around what is visible, of a longer document` : run;
-  return `${fileName}: ${part}. ${convention}`;
+  return `${fileName}: ${part}. By contribution: the mean |R V| of each buffer, as a share of the row. ${convention}`;
 }

@@ -1,16 +1,22 @@
 import { element } from '../shared/dom.ts';
 import { createHeatMap, type Cell, type HeatMap } from './heatMap.ts';
 import { difference, valueAt, type Matrix } from './matrix.ts';
-import { formatDifference, formatShare, scaleOf } from './scale.ts';
+import { formatDifference, formatShare, scaleOf, type Scale } from './scale.ts';
 
-/** A map beside the one at initialisation. */
-export interface FigureData {
-  readonly title: string;
+/** A map and the one at initialisation. */
+export interface Pair {
   readonly matrix: Matrix;
   readonly initial: Matrix;
+}
+
+/** A map beside the one at initialisation. */
+export interface FigureData extends Pair {
+  readonly title: string;
   /** Shows the map less the initial one. */
   readonly subtract: boolean;
   readonly root: boolean;
+  /** Maps that are to have the same colours, this one among them; without: it alone. */
+  readonly among?: readonly Pair[];
   readonly selected: Cell | undefined;
   /** What a cell stands for: "Layer 5 reads buffer 2". */
   readonly name: (cell: Cell) => string;
@@ -48,18 +54,25 @@ export function createFigure(
       const { subtract, selected } = next;
       const told = (cell: Cell): string => describe(next, cell);
       const shown = subtract ? difference(next.matrix, next.initial) : next.matrix;
-      const plain = scaleOf(subtract ? [next.initial] : [next.matrix, next.initial], next);
+      const pairs = next.among ?? [next];
+      const scale = shownScale(pairs, next);
+      const initialScale = subtract
+        ? scaleOf(
+            pairs.map(pair => pair.initial),
+            next,
+          )
+        : scale;
       map.update({
         title: subtract ? `${next.title}, less initial` : next.title,
         matrix: shown,
-        scale: subtract ? scaleOf([shown], next, true) : plain,
+        scale,
         selected,
         describe: told,
       });
       initial.update({
         title: 'At initialisation',
         matrix: next.initial,
-        scale: plain,
+        scale: initialScale,
         selected,
         describe: told,
       });
@@ -73,4 +86,15 @@ function describe({ name, matrix, initial }: FigureData, cell: Cell): string {
   const before = valueAt(initial, cell.row, cell.column);
   const change = formatDifference(value - before);
   return `${name(cell)}: ${formatShare(value)} (initially ${formatShare(before)}, ${change})`;
+}
+
+/** The scale of these maps, which the initial ones share where those are not subtracted. */
+export function shownScale(
+  pairs: readonly Pair[],
+  { subtract, root }: { readonly subtract: boolean; readonly root: boolean },
+): Scale {
+  const shown = pairs.flatMap(({ matrix, initial }) =>
+    subtract ? [difference(matrix, initial)] : [matrix, initial],
+  );
+  return scaleOf(shown, { root }, subtract);
 }

@@ -17,16 +17,22 @@ export interface Frame {
 
 const margin = { left: 44, top: 22, right: 66, bottom: 38 };
 const largestCell = 44;
+/** Pixels that a map is given however low the window is. */
+const leastHeight = 260;
 const barWidth = 10;
 const barSlices = 48;
 /** Pixels that a tick's number takes. */
 const tickWidth = 20;
 const tickHeight = 13;
 
-/** Square cells as wide as there is room for; rows of heads are given some height. */
-export function frameOf({ rows, columns, rowName }: Matrix, width: number): Frame {
+/** Square cells as large as there is room for; rows of heads are given some height. */
+export function frameOf(
+  { rows, columns, rowName }: Matrix,
+  { width, height: most }: { readonly width: number; readonly height: number },
+): Frame {
   const room = Math.max(40, width - margin.left - margin.right);
-  const cellWidth = Math.min(largestCell, room / Math.max(1, columns));
+  const tallest = Math.max(leastHeight, most) / Math.max(1, rows.length);
+  const cellWidth = Math.min(largestCell, tallest, room / Math.max(1, columns));
   const least = rowName === 'head' ? Math.min(26, 220 / Math.max(1, rows.length)) : 0;
   const cellHeight = Math.max(cellWidth, least);
   const plotWidth = cellWidth * columns;

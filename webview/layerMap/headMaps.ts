@@ -1,11 +1,10 @@
 import type { RouteMap } from '../../src/contracts/layerMap.ts';
 import { element, setText } from '../shared/dom.ts';
 import { csvLines, csvText } from './csv.ts';
-import { createFigure } from './figure.ts';
+import { createFigure, shownScale } from './figure.ts';
 import type { Cell } from './heatMap.ts';
 import { difference, headMatrix, routedLayers } from './matrix.ts';
 import { bufferName, keyValueHead, queryHead, type PageActions, type PageState } from './page.ts';
-import { scaleOf } from './scale.ts';
 import { createThumbnail, type Thumbnail } from './thumbnail.ts';
 import { createLegend } from './legend.ts';
 
@@ -45,15 +44,14 @@ export function createHeadMaps({ select, say }: PageActions): HeadMaps {
     const { map, state, subtract } = page;
     const layers = routedLayers(map.layers);
     const of = (routes: RouteMap, l: number) => headMatrix(routes.perHead, l, map, map.heads);
-    const current = pair;
-    const shown = layers.map(l => {
-      const matrix = of(current.map, l);
-      return subtract ? difference(matrix, of(current.initial, l)) : matrix;
-    });
-    const scale = scaleOf(shown, page, subtract);
+    const { map: shown, initial } = pair;
+    const pairs = layers.map(l => ({ matrix: of(shown, l), initial: of(initial, l) }));
+    const scale = shownScale(pairs, page);
     thumbnails.forEach((thumbnail, i) => {
-      const matrix = shown[i];
-      if (matrix) thumbnail.update(matrix, scale, layers[i] === layer);
+      const drawn = pairs[i];
+      if (!drawn) return;
+      const matrix = subtract ? difference(drawn.matrix, drawn.initial) : drawn.matrix;
+      thumbnail.update(matrix, scale, layers[i] === layer);
     });
     legend.update(scale);
     setText(caption, `Layer ${layer}`);
@@ -61,8 +59,9 @@ export function createHeadMaps({ select, say }: PageActions): HeadMaps {
     const isHere = route?.layer === layer;
     figure.update({
       title,
-      matrix: of(pair.map, layer),
-      initial: of(pair.initial, layer),
+      matrix: of(shown, layer),
+      initial: of(initial, layer),
+      among: pairs,
       subtract,
       root: page.root,
       selected: isHere ? { row: keyValueHead(route.head, map), column: route.buffer } : undefined,

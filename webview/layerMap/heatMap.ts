@@ -33,6 +33,9 @@ export interface HeatMapListener {
   readonly select: (cell: Cell) => void;
 }
 
+/** Pixels of the window's height that a map leaves to what is above and below it. */
+const besidesMap = 370;
+
 export function createHeatMap(listener: HeatMapListener): HeatMap {
   const grid = svgElement('g', { role: 'grid' });
   const lattice = svgElement('path', { class: 'lattice', 'aria-hidden': 'true' });
@@ -81,7 +84,10 @@ export function createHeatMap(listener: HeatMapListener): HeatMap {
   const layOut = (): void => {
     if (!data || wrapper.clientWidth === 0) return;
     const { matrix, scale, title } = data;
-    const laid = (frame = frameOf(matrix, wrapper.clientWidth));
+    const laid = (frame = frameOf(matrix, {
+      width: wrapper.clientWidth,
+      height: window.innerHeight - besidesMap,
+    }));
     svg.setAttribute('width', `${laid.width}`);
     svg.setAttribute('height', `${laid.height}`);
     cells.forEach((row, r) =>
@@ -147,6 +153,7 @@ export function createHeatMap(listener: HeatMapListener): HeatMap {
     moveFocus(next);
   });
   new ResizeObserver(layOut).observe(wrapper);
+  window.addEventListener('resize', layOut);
 
   return {
     element: wrapper,

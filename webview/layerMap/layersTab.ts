@@ -38,7 +38,7 @@ export function createLayersTab({ select, say }: PageActions): TabView {
       element(
         'p',
         { class: 'lead' },
-        'Which buffers of keys and values each layer’s router mixes into its own: the mean absolute weight over heads, as a share of the layer’s row. Buffer 0 is made from the embeddings, buffer j from what enters layer j. Layer 0 has one buffer and is left out.',
+        'How much each layer’s router takes from each buffer of keys and values: the mean |R| over heads, as a share of the row. Buffer 0 is made from the embeddings, buffer j from what enters layer j; layer 0 has only one.',
       ),
       figure.element,
     ),

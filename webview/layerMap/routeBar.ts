@@ -53,10 +53,7 @@ export function createRouteBar({ host, select }: PageActions): RouteBar {
       layer.update(route?.layer, 1, layers - 1);
       head.update(route?.head, 0, queryHeads - 1);
       buffer.update(route?.buffer, 0, route?.layer ?? layers - 1);
-      setText(
-        share,
-        route ? shareText(route, next) : 'Select a cell, or give a layer, head and buffer.',
-      );
+      setText(share, route ? shareText(route, next) : '');
       tint.value = selection.tint;
       tint.element.toggleAttribute('disabled', route === null);
       setText(outcome, outcomeText(next));
@@ -64,7 +61,7 @@ export function createRouteBar({ host, select }: PageActions): RouteBar {
   };
 }
 
-const hint = 'Point at a cell, or move with the arrow keys; a click or Enter selects its route.';
+const hint = 'Point at a cell, or use the arrow keys; a click or Enter selects its route.';
 
 interface NumberField {
   readonly element: HTMLElement;
