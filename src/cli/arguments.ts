@@ -11,11 +11,17 @@ import type { Command, CommandInput, OptionValue } from './command.ts';
 
 type Values = CommandInput['values'];
 
-/** Options of every command that runs a model. */
-export const modelOptions = {
+/** Options of every command that trains on a model as it is: what is trained is bound to its weights alone. */
+export const plainModelOptions = {
   model: { type: 'string' },
   threads: { type: 'string' },
   cache: { type: 'string' },
+} as const satisfies Command['options'];
+
+/** Options of every command that runs a model. */
+export const modelOptions = {
+  ...plainModelOptions,
+  routers: { type: 'string' },
 } as const satisfies Command['options'];
 
 /** Options of every command that runs an SAE on a model. */
@@ -24,10 +30,12 @@ export const saeOptions = {
   sae: { type: 'string' },
 } as const satisfies Command['options'];
 
-/** The model that `--model` names, or the embedded one. */
+/** The model that `--model` names, or the embedded one, with the fitted routers that `--routers` names. */
 export function modelRequest(values: Values): ModelRequest {
+  const routers = text(values, 'routers');
   return {
     path: resolve(text(values, 'model') ?? installedFile(embeddedModel)),
+    ...(routers !== undefined && { routers: resolve(routers) }),
     cacheFolder: resolve(text(values, 'cache') ?? cacheFolder()),
     threads: integer(values, 'threads', { min: 1, max: 256 }) ?? availableParallelism(),
   };

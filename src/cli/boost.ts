@@ -5,7 +5,7 @@ import { Gate } from '../common/gate.ts';
 import { boost } from '../engine/boost.ts';
 import {
   integer,
-  modelOptions,
+  plainModelOptions,
   modelRequest,
   number,
   requiredText,
@@ -30,7 +30,7 @@ export const boostCommand: Command = {
   usage: 'boost [--base S] --text PATH... [--width 1024] [--k 5] [--tokens N] --out DIR',
   summary: 'Train a residual SAE on the error of a frozen one on domain text (SAE Boost)',
   options: {
-    ...modelOptions,
+    ...plainModelOptions,
     base: { type: 'string' },
     'base-k': { type: 'string' },
     text: { type: 'string', multiple: true },

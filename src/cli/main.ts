@@ -5,11 +5,13 @@ import { activationsCommand } from './activations.ts';
 import { analyzeCommand } from './analyze.ts';
 import { usage } from './arguments.ts';
 import { boostCommand } from './boost.ts';
+import { circuitsCommand } from './circuits.ts';
 import type { Command } from './command.ts';
 import { describeCommand } from './describe.ts';
 import { evaluateCommand } from './evaluate.ts';
 import { exportCommand } from './export.ts';
 import { commandHelp, help } from './help.ts';
+import { layerMapCommand } from './layerMap.ts';
 import { trainCommand } from './train.ts';
 import { writeJson } from './writeJson.ts';
 
@@ -22,6 +24,8 @@ const commands: readonly Command[] = [
   evaluateCommand,
   describeCommand,
   exportCommand,
+  layerMapCommand,
+  circuitsCommand,
 ];
 
 const exitCodes = { success: 0, failure: 1, usage: 2, interrupted: 130 };

@@ -5,7 +5,7 @@ import { parseObjective } from '../training/objective.ts';
 import { defaultSettings } from '../training/settings.ts';
 import {
   integer,
-  modelOptions,
+  plainModelOptions,
   modelRequest,
   requiredText,
   text,
@@ -22,7 +22,7 @@ export const trainCommand: Command = {
   usage: 'train --text PATH... --layer N --width F --k K --tokens N --out DIR',
   summary: 'Train a sparse autoencoder on text; run again on the same folder to go on',
   options: {
-    ...modelOptions,
+    ...plainModelOptions,
     text: { type: 'string', multiple: true },
     layer: { type: 'string' },
     width: { type: 'string' },

@@ -1,3 +1,5 @@
+import type { Circuits, Route, RouterFit, RouterOrigin } from './layerMap.ts';
+
 /** The JSON documents that `loupe --json` prints (design, section 9). */
 export interface AnalyzeResult {
   readonly model: string;
@@ -98,6 +100,37 @@ export interface ActivationsResult {
   readonly file: string;
   readonly tokens: number;
   readonly hooks: readonly string[];
+}
+
+/** Shares by layer l and buffer j: each row sums to 1, and is 0 behind its layer. */
+export interface RouteMapResult {
+  /** map[l][j] */
+  readonly map: readonly (readonly number[])[];
+  /** perHead[l][h][j], h a head of keys and values. */
+  readonly perHead: readonly (readonly (readonly number[])[])[];
+}
+
+/** The map of the routers by |R|, and with `--text` the same by contribution. */
+export interface LayerMapResult extends RouteMapResult {
+  /** Whether routers were fitted to a frozen model; of others, `origin` says where they are from. */
+  readonly fitted: boolean;
+  readonly origin: RouterOrigin;
+  readonly model: string;
+  readonly fit: RouterFit | null;
+  readonly layers: number;
+  /** Heads of keys and values. */
+  readonly heads: number;
+  readonly initial: RouteMapResult;
+  readonly contribution?: RouteMapResult & {
+    readonly initial: RouteMapResult;
+    readonly tokens: number;
+    readonly convention: string;
+  };
+}
+
+export interface CircuitsResult extends Circuits {
+  readonly model: string;
+  readonly route: Route;
 }
 
 export interface FailureResult {

@@ -7,7 +7,7 @@ export interface LayerMapContract {
   layerMap: Call<ModelRequest, LayerMap, LoadProgress>;
   /** Runs the document through the routed model; what it finds is kept under the document's id until `forgetRoutes`. */
   documentRoutes: Call<DocumentRoutesRequest, DocumentRoutes, LoadProgress>;
-  /** What one token's heads took from each layer. */
+  /** What one token's heads took from each layer; `token` counts those that were run, as in `DocumentRoutes`. */
   tokenRoutes: Call<{ readonly documentId: string; readonly token: number }, TokenRoutes>;
   /** How much one head takes from one buffer, on every token of the document. */
   routeTokens: Call<{ readonly documentId: string; readonly route: Route }, RouteTokens>;
@@ -123,7 +123,7 @@ export interface Circuits {
   readonly tokens: number;
   /** By descending share. */
   readonly found: readonly CircuitToken[];
-  /** Token texts by how often they are among the strongest, with their mean share. */
+  /** Token texts by how often they are among the strongest 1 % (at most 1000, at least those found), with their mean share. */
   readonly byText: readonly {
     readonly text: string;
     readonly count: number;

@@ -7,9 +7,9 @@ import { readCorpus } from '../training/corpus.ts';
 import type { CorpusDocument } from '../training/extract/document.ts';
 import { NearDuplicates } from '../training/nearDuplicates.ts';
 import { pieces } from '../training/packTokens.ts';
-import { conventionOf } from './documentRoutes.ts';
 import { pause } from './pause.ts';
-import { RouteRunner, routeWindowShape } from './routeRunner.ts';
+import { RouteRunner } from './routeRunner.ts';
+import { routeWindowShape, windowsConvention } from './routeWindows.ts';
 import type { Routing } from './routing.ts';
 import { Strongest } from './strongest.ts';
 import { windowsOf } from './windows.ts';
@@ -18,8 +18,8 @@ import { windowsOf } from './windows.ts';
 const maxFileBytes = 32 * 2 ** 20;
 /** Tokens of context on either side. */
 const around = 12;
-/** Strongest tokens whose texts are counted, if fewer are asked for. */
-const counted = 1000;
+/** Texts are counted among so much of the tokens that were run, the strongest, and among so many at most. */
+const counted = { share: 0.01, most: 1000 };
 
 /**
  * The tokens of a corpus on which one route matters most, by its share in its head's output: the "depthwise circuits"
@@ -28,11 +28,7 @@ const counted = 1000;
 export async function findCircuits(
   routing: Routing,
   request: Omit<CircuitsRequest, 'model'>,
-  context: {
-    readonly signal: AbortSignal;
-    report(fraction: number): void;
-    log?(line: string): void;
-  },
+  context: SearchContext,
 ): Promise<Circuits> {
   requireReading(routing, request);
   const runner = await RouteRunner.open(routing, { layers: [request.route.layer] });
@@ -43,17 +39,24 @@ export async function findCircuits(
   }
 }
 
+interface SearchContext {
+  readonly signal: AbortSignal;
+  readonly report: (fraction: number) => void;
+  /** Told of files that are left out. */
+  readonly log?: (line: string) => void;
+}
+
 async function search(
   routing: Routing,
   runner: RouteRunner,
   request: Omit<CircuitsRequest, 'model'>,
-  { signal, report, log }: Parameters<typeof findCircuits>[2],
+  { signal, report, log }: SearchContext,
 ): Promise<Circuits> {
   const { tokenizer, config } = routing.model;
   const { layer, head, buffer } = request.route;
   const { include, exclude, useGitIgnore } = request;
   const selection = { include, exclude, useGitIgnore, maxFileBytes };
-  const strongest = new Strongest<CircuitToken>(Math.max(request.count, counted));
+  const strongest = new Strongest<CircuitToken>(Math.max(request.count, counted.most));
   const duplicates = new NearDuplicates(0);
   let tokens = 0;
   for await (const document of readCorpus(request.roots, signal, log, selection)) {
@@ -69,9 +72,8 @@ async function search(
         const shares = rowShares(own.get(layer)?.output ?? new Float32Array(), layer + 1); // (T, H, layer + 1)
         for (let t = ownStart; t < end; t++) {
           const share = shares[((t - start) * config.heads + head) * (layer + 1) + buffer] ?? 0;
-          const name = () => tokenizer.tokenText(spans.ids[t] ?? 0);
           strongest.offer(share, () => ({
-            text: name(),
+            text: tokenizer.tokenText(spans.ids[t] ?? 0),
             share,
             ...placeOf({ document, text, offset, spans }, t),
           }));
@@ -85,12 +87,16 @@ async function search(
     if (tokens >= request.tokens) break;
   }
   if (tokens === 0) throw nothingRead(request.roots);
+  report(1);
   const list = strongest.list();
+  const found = list.slice(0, request.count);
+  const few = Math.min(counted.most, Math.ceil(counted.share * tokens));
+  const among = list.slice(0, Math.max(found.length, few));
   return {
     tokens,
-    found: list.slice(0, request.count),
-    byText: countTexts(list),
-    convention: `${conventionOf(routing)} Texts are counted among the ${list.length} strongest of ${tokens} tokens.`,
+    found,
+    byText: countTexts(among),
+    convention: `${windowsConvention(routing)}; texts are counted among the ${among.length} strongest of ${tokens} tokens.`,
   };
 }
 

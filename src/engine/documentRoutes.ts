@@ -10,7 +10,8 @@ import {
 import type { TokenSpans } from '../models/model.ts';
 import { requireAnalyzable } from './analysis.ts';
 import { pause } from './pause.ts';
-import { type LayerNorms, type RouteRunner, routeWindowShape } from './routeRunner.ts';
+import type { LayerNorms, RouteRunner } from './routeRunner.ts';
+import { routesConvention, routeWindowShape } from './routeWindows.ts';
 import { initialMapOf, type Routing } from './routing.ts';
 import { windowsOf } from './windows.ts';
 
@@ -47,7 +48,7 @@ export async function routeDocument(
     const shares = new IdentityShares(tokens.ids.length, config);
     const contribution = initialMapOf(routing);
     const { starts, ends } = tokens;
-    const facts = { starts, ends, isPart: false, convention: conventionOf(routing) };
+    const facts = { starts, ends, isPart: false, convention: routesConvention(routing) };
     return { routes: { ...facts, contribution, initial: contribution }, shares, initial: shares };
   }
   const kinds = routing.origin === 'trained' ? 2 : 1;
@@ -83,24 +84,11 @@ export async function routeDocument(
       contribution: own.map(),
       initial: drawn ? drawnNorms.map() : initialMapOf(routing),
       isPart: count < tokens.ids.length,
-      convention: conventionOf(routing),
+      convention: routesConvention(routing),
     },
     shares,
     initial: drawn ?? new IdentityShares(count, config),
   };
-}
-
-/** How contributions are measured, one sentence. */
-export function conventionOf(routing: Routing): string {
-  if (routing.origin === 'identity') {
-    return 'The model has no routers: each layer reads its own keys and values, whatever the text.';
-  }
-  const { length, overlap } = routeWindowShape(routing);
-  const initial =
-    routing.origin === 'trained'
-      ? 'at initialisation: one draw of the routers that training begins with, seed 0, on the same buffers and attention'
-      : 'at initialisation: identity routers';
-  return `The text is run in windows of ${length} tokens, ${overlap} of them context from the window before; ${initial}.`;
 }
 
 /** The `most` consecutive tokens around the middle of what is visible. */

@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import { throwIfCancelled } from '../common/cancelled.ts';
 import { Failure } from '../common/failure.ts';
 import type { LoadProgress, ModelRequest } from '../contracts/engine.ts';
 import type {
@@ -64,7 +65,8 @@ export class LayerMaps {
     try {
       return await task({ ...context, signal });
     } catch (error) {
-      throw asFailure(signal.aborted ? signal.reason : error);
+      throwIfCancelled(signal);
+      throw asFailure(error);
     }
   }
 
@@ -80,20 +82,21 @@ export class LayerMaps {
     const signal = AbortSignal.any([context.signal, stop.signal]);
     try {
       const found = await this.inTurn(() => this.run(request, { ...context, signal }));
-      signal.throwIfAborted();
+      throwIfCancelled(signal);
       this.documents.set(documentId, { stop, found });
       return found.routes;
     } catch (error) {
       const kept = this.documents.get(documentId);
       if (kept?.stop === stop && !kept.found) this.documents.delete(documentId);
       await this.inTurn(() => this.letGo());
-      throw signal.aborted ? signal.reason : error;
+      throwIfCancelled(signal);
+      throw error;
     }
   }
 
   private async run(request: DocumentRoutesRequest, context: Context): Promise<RoutedDocument> {
     const { signal } = context;
-    signal.throwIfAborted();
+    throwIfCancelled(signal);
     const { routing, runner } = await this.modelFor(request.model, portion(context, 0, 0.3));
     const report = (fraction: number) =>
       context.report({ step: 'Running the document', fraction: 0.3 + 0.7 * fraction });
@@ -106,7 +109,7 @@ export class LayerMaps {
     if (this.model?.key === key) return this.model;
     await this.closeModel();
     const routing = await readRouting(request, context);
-    context.signal.throwIfAborted();
+    throwIfCancelled(context.signal);
     const compare = routing.origin === 'trained';
     const runner =
       routing.routers.size > 0 ? await RouteRunner.open(routing, { compare }) : undefined;

@@ -4,6 +4,7 @@ import { initialRouter } from '../models/lime.ts';
 import { paddedWidth } from '../models/paddedHeads.ts';
 import { rotaryTables, type RotaryTables } from '../models/rotary.ts';
 import type { RouterSet } from '../models/routeNorms.ts';
+import { routeWindowShape } from './routeWindows.ts';
 import type { Routing } from './routing.ts';
 import {
   float32Tensor,
@@ -13,7 +14,6 @@ import {
   openSession,
   type Session,
 } from './session.ts';
-import type { WindowShape } from './windows.ts';
 
 /** How much of each buffer the heads of one layer take, of T tokens. */
 export interface LayerNorms {
@@ -29,16 +29,8 @@ export interface WindowNorms {
   readonly initial?: ReadonlyMap<number, LayerNorms>;
 }
 
-/** Tokens that are run together: what is held of them grows with layers and heads. */
-const longestWindow = 512;
 /** Of the routers that trained ones are compared with. */
 const initialSeed = 0;
-
-/** The windows that a text is cut into; each shares a quarter with the one before, whose tokens are context only. */
-export function routeWindowShape({ model }: Pick<Routing, 'model'>): WindowShape {
-  const length = Math.min(longestWindow, model.config.contextLength);
-  return { length, overlap: Math.floor(length / 4) };
-}
 
 /** A routed model up to the attention of some layers, run for what their heads take from each buffer. */
 export class RouteRunner {
