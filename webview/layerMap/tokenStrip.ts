@@ -13,7 +13,8 @@ export interface TokenStrip {
   press(key: string): boolean;
 }
 
-export function createTokenStrip(move: (token: number) => void): TokenStrip {
+/** `beside` stands at the end of its first line. */
+export function createTokenStrip(move: (token: number) => void, beside: HTMLElement): TokenStrip {
   const place = element('p', { class: 'dim', attributes: { 'aria-live': 'polite' } });
   const context = element('div', { class: 'context' });
   let shown: TokenMap | undefined;
@@ -43,7 +44,7 @@ export function createTokenStrip(move: (token: number) => void): TokenStrip {
     element: element(
       'div',
       { class: 'tokenStrip' },
-      element('div', { class: 'steps' }, previous, next, place),
+      element('div', { class: 'steps' }, previous, next, place, beside),
       context,
     ),
     press,

@@ -20,12 +20,12 @@ import { createWorkView } from './workView.ts';
 export function createTokenTab({ host, select, say }: PageActions): TabView {
   let shown: PageState | undefined;
   let head: number | 'mean' = 'mean';
-  const strip = createTokenStrip(token => send(host.call('moveToken', { token })));
   const work = createWorkView(() => send(host.call('retry', { part: 'document' })));
   const heads = createSelect('Head', value => {
     head = value === 'mean' ? 'mean' : Number(value);
     if (shown) draw(shown);
   });
+  const strip = createTokenStrip(token => send(host.call('moveToken', { token })), heads.element);
   const figure = createFigure(say, ({ row, column }) => {
     const value = shown && tokenOf(shown);
     if (!shown || !value) return;
@@ -35,13 +35,7 @@ export function createTokenTab({ host, select, say }: PageActions): TabView {
       head === 'mean' ? strongestHead(value.shares, at, map.layers, map.queryHeads) : head;
     select({ ...at, head: reader });
   });
-  const content = element(
-    'div',
-    { class: 'tokenMap' },
-    strip.element,
-    heads.element,
-    figure.element,
-  );
+  const content = element('div', { class: 'tokenMap' }, strip.element, figure.element);
 
   const matrices = (
     { map }: PageState,
