@@ -1,6 +1,7 @@
 import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure } from '../common/failure.ts';
+import { isRecord } from '../common/record.ts';
 import type { RouterFit } from '../contracts/layerMap.ts';
 import type { ModelConfig } from '../models/model.ts';
 import { SafetensorsFile, type Tensor, writeSafetensors } from '../weights/safetensors.ts';
@@ -115,10 +116,6 @@ function parseAbout(file: SafetensorsFile): { model: RouterOwner; fit: RouterFit
   }
   if (!isOwner(model) || !isFit(fit)) throw bad;
   return { model, fit };
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
 }
 
 function isOwner(value: unknown): value is RouterOwner {
