@@ -28,7 +28,8 @@ export interface TrainingHost {
   openFeature: Call<{ readonly feature: number }, null>;
   /** Opens the settings of trainings. */
   openSettings: Call<null, null>;
-  showLayerMap: Call<null, null>;
+  /** Opens the layer map of the routers that a training has fitted. */
+  showLayerMap: Call<{ readonly id: string }, null>;
   showLog: Call<null, null>;
 }
 

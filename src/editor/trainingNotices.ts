@@ -12,18 +12,18 @@ import type { FinishedTraining } from './trainingQueue.ts';
 /** Tells what has been learnt, and offers to see it. */
 export function presentDone(done: FinishedTraining, domains: DomainList): Promise<void> {
   return done.kind === 'routers'
-    ? presentFitted(done.report)
+    ? presentFitted(done.folder, done.report)
     : presentDomain(done.name, done.report, domains);
 }
 
-async function presentFitted({ fit }: RouterFitReport): Promise<void> {
+async function presentFitted(folder: string, { fit }: RouterFitReport): Promise<void> {
   const [before, after] = [fit.ceBefore, fit.ceAfter].map(ce => formatDecimal(ce, 3));
   const text =
     fit.ceAfter < fit.ceBefore
       ? `Loupe: routers ${fit.name} are fitted: CE on held-out text ${before} → ${after}.`
       : `Loupe: routers ${fit.name} do not help on held-out text: CE ${before} → ${after}. Fit on more text.`;
   const chosen = await vscode.window.showInformationMessage(text, 'Show Layer Map');
-  if (chosen) await vscode.commands.executeCommand('loupe.showLayerMap');
+  if (chosen) await vscode.commands.executeCommand('loupe.showLayerMap', folder);
 }
 
 /** A domain's features are on, and can be turned off at once. */

@@ -107,7 +107,11 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
       }),
     openSettings: () =>
       act(() => vscode.commands.executeCommand('workbench.action.openSettings', 'loupe.training')),
-    showLayerMap: () => act(() => vscode.commands.executeCommand('loupe.showLayerMap')),
+    showLayerMap: ({ id }) =>
+      act(() => {
+        const job = this.training.jobs.find(candidate => candidate.id === id);
+        return vscode.commands.executeCommand('loupe.showLayerMap', job?.request.folder);
+      }),
     showLog: () => act(() => vscode.commands.executeCommand('loupe.showLog')),
   };
 

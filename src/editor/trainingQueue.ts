@@ -41,7 +41,13 @@ export interface TrainingQueueParts {
 /** A job that has ended well, with its report. */
 export type FinishedTraining =
   | { readonly kind: 'residual'; readonly name: string; readonly report: BoostReport }
-  | { readonly kind: 'routers'; readonly name: string; readonly report: RouterFitReport };
+  | {
+      readonly kind: 'routers';
+      readonly name: string;
+      /** Where the routers lie. */
+      readonly folder: string;
+      readonly report: RouterFitReport;
+    };
 
 /** The job under way and its process. */
 interface Run {
@@ -204,7 +210,7 @@ export class TrainingQueue {
     const done: FinishedTraining =
       kind === 'residual'
         ? { kind, name, report: await caller.call('boost', job.request, options) }
-        : { kind, name, report: await caller.call('fitRouters', job.request, options) };
+        : { kind, name, folder, report: await caller.call('fitRouters', job.request, options) };
     const path = join(folder, 'report.json');
     if (this.change(run.id, { status: 'done', report: path, notice: null })) {
       this.parts.onDone(done);

@@ -23,7 +23,7 @@ export interface JobActions {
   readonly cancel: (id: string) => void;
   readonly remove: (id: string) => void;
   readonly showReport: (domain: string) => void;
-  readonly showLayerMap: () => void;
+  readonly showLayerMap: (id: string) => void;
 }
 
 /** The training under way, or the last one: where it stands and how it has gone so far. */
@@ -61,7 +61,7 @@ export function createJobView(actions: JobActions): JobView {
   const notice = element('p', { class: 'warning' });
   const buttons = {
     report: button('Show Report', () => shown && actions.showReport(shown.name)),
-    map: button('Show Layer Map', () => actions.showLayerMap()),
+    map: button('Show Layer Map', on(actions.showLayerMap)),
     pause: button('Pause', on(actions.pause), 'secondary'),
     resume: button('Resume', on(actions.resume)),
     cancel: button('Cancel Training', on(actions.cancel), 'secondary'),

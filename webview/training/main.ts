@@ -27,7 +27,7 @@ const actions: JobActions & { readonly train: () => void } = {
   cancel: id => send(host.call('cancel', { id })),
   remove: id => send(host.call('remove', { id })),
   showReport: domain => send(host.call('showReport', { domain })),
-  showLayerMap: () => send(host.call('showLayerMap', null)),
+  showLayerMap: id => send(host.call('showLayerMap', { id })),
   train: () => send(host.call('train', null)),
 };
 
