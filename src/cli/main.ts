@@ -5,6 +5,7 @@ import { activationsCommand } from './activations.ts';
 import { analyzeCommand } from './analyze.ts';
 import { usage } from './arguments.ts';
 import { boostCommand } from './boost.ts';
+import { collapseCommand } from './collapse.ts';
 import type { Command } from './command.ts';
 import { describeCommand } from './describe.ts';
 import { evaluateCommand } from './evaluate.ts';
@@ -22,6 +23,7 @@ const commands: readonly Command[] = [
   evaluateCommand,
   describeCommand,
   exportCommand,
+  collapseCommand,
 ];
 
 const exitCodes = { success: 0, failure: 1, usage: 2, interrupted: 130 };

@@ -1,3 +1,5 @@
+import type { CollapsePlace, CollapseResult } from './collapse.ts';
+
 /** The JSON documents that `loupe --json` prints (design, section 9). */
 export interface AnalyzeResult {
   readonly model: string;
@@ -102,4 +104,15 @@ export interface ActivationsResult {
 
 export interface FailureResult {
   readonly error: { readonly code: string; readonly message: string; readonly action?: string };
+}
+
+/** One model, or two side by side. */
+export interface CollapseCommandResult {
+  readonly results: readonly (Omit<CollapseResult, 'projections'> & {
+    readonly projections: readonly {
+      readonly layer: number;
+      readonly place: CollapsePlace;
+      readonly points: readonly { readonly word: string; readonly x: number; readonly y: number }[];
+    }[];
+  })[];
 }
