@@ -77,9 +77,10 @@ const mostSteps = 60;
 
 function implicitQl({ diagonal: d, beside: e }: Tridiagonal): Float64Array {
   const n = d.length;
+  const negligible = Number.EPSILON * normOf(d, e);
   for (let found = 0; found < n; found++) {
     for (let step = 0; ; step++) {
-      const end = blockEnd(d, e, found);
+      const end = blockEnd(e, found, negligible);
       if (end === found) break;
       if (step === mostSteps) throw new Failure('internal', 'The eigenvalues did not converge.');
       qlStep(d, e, found, end);
@@ -88,13 +89,24 @@ function implicitQl({ diagonal: d, beside: e }: Tridiagonal): Float64Array {
   return d;
 }
 
-/** The last row of the block that begins at `start` and is coupled by more than rounding. */
-function blockEnd(d: Float64Array, e: Float64Array, start: number): number {
-  for (let i = start; i < d.length - 1; i++) {
-    const size = Math.abs(at(d, i)) + Math.abs(at(d, i + 1));
-    if (Math.abs(at(e, i)) <= Number.EPSILON * size) return i;
+/** The largest sum of a row. */
+function normOf(d: Float64Array, e: Float64Array): number {
+  return d.reduce(
+    (most, value, i) =>
+      Math.max(most, Math.abs(value) + Math.abs(e[i] ?? 0) + Math.abs(e[i - 1] ?? 0)),
+    0,
+  );
+}
+
+/**
+ * The last row of the block that begins at `start` and is coupled by more than rounding of the whole matrix: measured by
+ * its own rows, the blocks of small eigenvalues of a matrix of low rank might never fall apart.
+ */
+function blockEnd(e: Float64Array, start: number, negligible: number): number {
+  for (let i = start; i < e.length - 1; i++) {
+    if (Math.abs(at(e, i)) <= negligible) return i;
   }
-  return d.length - 1;
+  return e.length - 1;
 }
 
 /** One QL step of the block with the shift of its upper corner. */

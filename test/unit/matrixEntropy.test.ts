@@ -113,6 +113,36 @@ describe('Eigenvalues of a symmetric matrix', () => {
     assert.deepEqual(symmetricEigenvalues(new Float64Array(9), 3), new Float64Array(3));
   });
 
+  it('are found of matrices of low rank too, with their sum and the sum of their squares', () => {
+    for (let seed = 0; seed < 60; seed++) {
+      const random = new Random(seed);
+      const [n, rank] = [20 + random.below(40), 1 + random.below(20)];
+      const decay = 0.5 * random.uniform();
+      const row = () =>
+        Float64Array.from({ length: rank }, (_, k) => random.normal() * 10 ** (-decay * k));
+      const rows = Array.from({ length: n }, row);
+      // Rows that are alike, and one of zeros.
+      rows[1] = rows[0] ?? row();
+      rows[2] = new Float64Array(rank);
+      const gram = rows.flatMap(a =>
+        rows.map(b => a.reduce((sum, x, k) => sum + x * (b[k] ?? NaN), 0)),
+      );
+      const trace = gram.reduce((sum, x, at) => sum + (at % (n + 1) === 0 ? x : 0), 0);
+      const squares = gram.reduce((sum, x) => sum + x * x, 0);
+      const found = symmetricEigenvalues(Float64Array.from(gram), n);
+      assertClose(
+        found.reduce((sum, x) => sum + x, 0),
+        trace,
+        1e-12,
+      );
+      assertClose(
+        found.reduce((sum, x) => sum + x * x, 0),
+        squares,
+        1e-12,
+      );
+    }
+  });
+
   it('are those of a diagonal that random reflections have filled', () => {
     const random = new Random(5);
     const n = 40;
