@@ -41,7 +41,7 @@ const targets = [
     options: { platform: 'node', target: 'node20', format: 'esm', external: ['@napi-rs/canvas'] },
     budget: 2_000_000,
   },
-  ...['sidebar', 'feature', 'training'].map(name => ({
+  ...['sidebar', 'feature', 'training', 'layerMap'].map(name => ({
     entry: `webview/${name}/main.ts`,
     out: `dist/webview/${name}.js`,
     options: webview,

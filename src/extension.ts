@@ -7,9 +7,13 @@ import { knownDomains } from './editor/domains.ts';
 import { domainSwitches } from './editor/domainSwitches.ts';
 import { Engine } from './editor/engine.ts';
 import { FeatureHover } from './editor/featureHover.ts';
+import { listFittedRouters, routerFolders } from './editor/fittedRouters.ts';
 import { FeaturePanels } from './editor/featurePanel.ts';
+import { LayerMapPanel, registerLayerMapCommand } from './editor/layerMapPanel.ts';
+import { LayerMaps } from './editor/layerMaps.ts';
 import { presentFailure, presentRefused, presentRestart } from './editor/presentFailure.ts';
-import { engineSelection } from './editor/selection.ts';
+import { RouteTints } from './editor/routeTints.ts';
+import { engineSelection, selectedFiles } from './editor/selection.ts';
 import { Session } from './editor/session.ts';
 import { onDidChangeSettings } from './editor/settings.ts';
 import { SidebarViewProvider } from './editor/sidebarView.ts';
@@ -37,7 +41,8 @@ export function activate(context: vscode.ExtensionContext): void {
   const analyzer = own(new Analyzer(engine));
   const sources = { engine, session, active, analyzer };
   const panels = own(new FeaturePanels(context.extensionUri, sources));
-  own(new TokenDecorations(analyzer, session));
+  const routeTints = own(new RouteTints());
+  own(new TokenDecorations(analyzer, session, routeTints));
   own(new FeatureHover(analyzer, engine, session));
   own(new DocumentCodeLens(analyzer, engine, session));
   own(new SidebarViewProvider(context.extensionUri, sources));
@@ -47,6 +52,21 @@ export function activate(context: vscode.ExtensionContext): void {
   own(new TrainingStatus(training));
   const trainingPanel = own(new TrainingPanel(context.extensionUri, training));
   own(registerTrainingCommands({ training, panel: trainingPanel }));
+  const layerMaps = own(
+    new LayerMaps(
+      {
+        connect: () => engine.connect(),
+        model: () => selectedFiles(context).model,
+        routers: () => listFittedRouters(routerFolders(context)),
+      },
+      active,
+      routeTints,
+    ),
+  );
+  const layerMapPanel = own(new LayerMapPanel(context.extensionUri, layerMaps));
+  own(registerLayerMapCommand(layerMaps, layerMapPanel));
+  own(onDidChangeSettings(['model.path', 'threads'], () => layerMaps.reload()));
+  own(engine.onDidStop(() => layerMaps.engineStopped()));
   own(onDidChangeSettings(['model.path', 'sae.path', 'threads'], () => engine.reload()));
   own(domains.onDidChange(() => engine.reload()));
   own(engine.onDidStop(({ reason, restarting }) => restarting && presentRestart(reason)));

@@ -1,7 +1,8 @@
 import type { Call } from './call.ts';
+import type { LayerMapContract } from './layerMap.ts';
 
 /** Everything that the extension host may ask of the engine process. Bulk numbers travel as typed arrays. */
-export interface EngineContract {
+export interface EngineContract extends LayerMapContract {
   /** First call on a new process: refuses another build's messages. */
   hello: Call<{ readonly protocol: number }, EngineInfo>;
   loadModel: Call<ModelRequest, ModelInfo, LoadProgress>;
@@ -20,7 +21,7 @@ export interface EngineContract {
   featureCard: Call<{ readonly feature: number }, FeatureCard>;
 }
 
-export const engineProtocol = 2;
+export const engineProtocol = 3;
 
 export interface EngineInfo {
   readonly protocol: number;

@@ -119,6 +119,7 @@ export interface CircuitsRequest {
 }
 
 export interface Circuits {
+  /** Tokens that were run. */
   readonly tokens: number;
   /** By descending share. */
   readonly found: readonly CircuitToken[];
@@ -141,4 +142,6 @@ export interface CircuitToken {
   /** UTF-16 offsets in the file's text. */
   readonly start: number;
   readonly end: number;
+  /** Whether the file can be opened there: false for text that was extracted (HTML, PDF, JSONL), where the offsets are 0. */
+  readonly verbatim: boolean;
 }

@@ -94,6 +94,11 @@ export class Engine implements vscode.Disposable {
     return (this.loading ??= this.loadSelection());
   }
 
+  /** The engine's calls, whether or not the selected model and SAE are loaded; starts the process. */
+  connect(): Promise<Caller<EngineContract>> {
+    return this.start();
+  }
+
   /** Another model, SAE or list of domains was selected, or one anew: loads it if the engine is in use. */
   reload(): void {
     if (this.current.kind === 'off') return;

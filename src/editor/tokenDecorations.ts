@@ -13,6 +13,12 @@ const redrawMilliseconds = 30;
 /** Steps of a comparison's tint, in each direction: `loupe.shrunk1` to `loupe.shrunk5`, and `loupe.grown1` on. */
 const comparedSteps = 5;
 
+/** Tints that take the place of these while they last. */
+export interface OtherTints {
+  readonly onDidChange: vscode.Event<void>;
+  covers(document: vscode.TextDocument): boolean;
+}
+
 /** Tints the tokens of analysed documents by the strongest or the pinned feature, or by what domains change. */
 export class TokenDecorations implements vscode.Disposable {
   private readonly owned = new DisposableStore();
@@ -23,12 +29,14 @@ export class TokenDecorations implements vscode.Disposable {
   private readonly grown: readonly vscode.TextEditorDecorationType[];
   private readonly mark: vscode.TextEditorDecorationType;
   private readonly tinted = new WeakSet<vscode.TextEditor>();
+  private readonly others: OtherTints;
   private timer: NodeJS.Timeout | undefined;
 
-  constructor(analyzer: Analyzer, session: Session) {
+  constructor(analyzer: Analyzer, session: Session, others: OtherTints) {
+    this.others = others;
     this.analyzer = analyzer;
     this.session = session;
-    const types = (length: number, background: string, underline: string, style = 'solid') =>
+    const types = (length: number, background: string, underline: string, style?: string) =>
       Array.from({ length }, (_, i) =>
         this.owned.register(tintType(`${background}${i + 1}`, `${underline}${i + 1}`, style)),
       );
@@ -46,6 +54,7 @@ export class TokenDecorations implements vscode.Disposable {
     for (const subscription of [
       analyzer.onDidChange(redraw),
       session.onDidChange(redraw),
+      others.onDidChange(redraw),
       onDidChangeSettings(['tint'], redraw),
       vscode.window.onDidChangeVisibleTextEditors(redraw),
       { dispose: () => clearTimeout(this.timer) },
@@ -68,12 +77,17 @@ export class TokenDecorations implements vscode.Disposable {
 
   private draw(editor: vscode.TextEditor): void {
     const { document } = editor;
-    const places = this.session.comparing ? this.compared(document) : this.activations(document);
+    const places = this.places(document);
     if (places.size === 0 && !this.tinted.has(editor)) return;
     this.tinted.add(editor);
     for (const type of [...this.tints, ...this.shrunk, ...this.grown, this.mark]) {
       editor.setDecorations(type, places.get(type) ?? []);
     }
+  }
+
+  private places(document: vscode.TextDocument): Places {
+    if (this.others.covers(document)) return new Places();
+    return this.session.comparing ? this.compared(document) : this.activations(document);
   }
 
   private activations(document: vscode.TextDocument): Places {
@@ -101,7 +115,7 @@ export class TokenDecorations implements vscode.Disposable {
 }
 
 /** Which stretches of a document are decorated in which way. */
-class Places extends Map<vscode.TextEditorDecorationType, vscode.Range[]> {
+export class Places extends Map<vscode.TextEditorDecorationType, vscode.Range[]> {
   add(type: vscode.TextEditorDecorationType | undefined, range: vscode.Range): void {
     if (!type) return;
     const ranges = this.get(type);
@@ -110,14 +124,16 @@ class Places extends Map<vscode.TextEditorDecorationType, vscode.Range[]> {
   }
 }
 
-function stepOf(strength: number, count: number): number {
+/** Which of `count` steps a strength of 0 to 1 is. */
+export function stepOf(strength: number, count: number): number {
   return Math.min(Math.max(1, Math.ceil(strength * count)), count);
 }
 
-function tintType(
+/** A tint by the names of its two colours, without `loupe.`. */
+export function tintType(
   background: string,
   underline: string,
-  style: string,
+  style = 'solid',
 ): vscode.TextEditorDecorationType {
   return vscode.window.createTextEditorDecorationType({
     backgroundColor: new vscode.ThemeColor(`loupe.${background}`),

@@ -5,10 +5,10 @@ import type { PlacedToken } from '../contracts/trainingPanel.ts';
 import { findToken } from '../report/findToken.ts';
 import { revealToken } from './revealToken.ts';
 
-/** Opens a token of a report in its file, and says so where the file is gone or has been changed since. */
-export async function openPlace(placed: PlacedToken): Promise<void> {
+/** Opens a token in its file, and says so where the file is gone or has been changed since what `after` names. */
+export async function openPlace(placed: PlacedToken, after = 'the training'): Promise<void> {
   const { path, start } = placed.place;
-  const document = await open(vscode.Uri.file(path));
+  const document = await open(vscode.Uri.file(path), after);
   const found = findToken(document.getText(), start, placed);
   if (found) {
     await revealToken(document, { start: found.start, end: found.start + placed.token.length });
@@ -20,21 +20,17 @@ export async function openPlace(placed: PlacedToken): Promise<void> {
     ? 'the token was found at another place'
     : 'the token is not in it any more';
   void vscode.window.showInformationMessage(
-    `Loupe: ${basename(path)} was changed after the training; ${outcome}.`,
+    `Loupe: ${basename(path)} was changed after ${after}; ${outcome}.`,
   );
 }
 
-async function open(uri: vscode.Uri): Promise<vscode.TextDocument> {
+async function open(uri: vscode.Uri, after: string): Promise<vscode.TextDocument> {
   try {
     await vscode.workspace.fs.stat(uri);
   } catch (cause) {
-    throw new Failure(
-      'not-found',
-      `${uri.fsPath} is gone: it was there when the training read it.`,
-      {
-        cause,
-      },
-    );
+    throw new Failure('not-found', `${uri.fsPath} is gone: it was there at the time of ${after}.`, {
+      cause,
+    });
   }
   try {
     return await vscode.workspace.openTextDocument(uri);

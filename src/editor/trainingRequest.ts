@@ -44,7 +44,7 @@ export function trainingDraft(
 }
 
 /** The globs of `files.exclude` that are on; those that depend on a sibling file are left to the explorer. */
-function excludedFiles({ uri }: vscode.WorkspaceFolder): string[] {
+export function excludedFiles({ uri }: vscode.WorkspaceFolder): string[] {
   const globs = vscode.workspace.getConfiguration('files', uri).get<unknown>('exclude');
   if (typeof globs !== 'object' || globs === null) return [];
   return Object.entries(globs)

@@ -206,7 +206,8 @@ interface BlockRequest {
   readonly signal: AbortSignal;
 }
 
-function requireAnalyzable(text: string): void {
+/** Refuses a text that is too long. */
+export function requireAnalyzable(text: string): void {
   if (text.length <= longestText) return;
   const [found, limit] = [text.length, longestText].map(count => count.toLocaleString('en'));
   throw new Failure(

@@ -10,6 +10,8 @@ import {
 } from '../contracts/engine.ts';
 import type { CallContext, Handlers } from '../messages/calls.ts';
 import type { AnalysisOptions } from './analysis.ts';
+import { asFailure } from './asFailure.ts';
+import { LayerMaps } from './layerMaps.ts';
 import { LoadedSae, readSaes } from './loadedSae.ts';
 import { ModelRunner } from './modelRunner.ts';
 import { runtimeVersion } from './session.ts';
@@ -25,6 +27,7 @@ export class Engine {
   /** Analyses in progress, and what stops them when what they use is replaced. */
   private readonly analyses = new Set<Promise<unknown>>();
   private replaced = new AbortController();
+  private readonly layerMaps = new LayerMaps();
 
   constructor(analysisOptions: AnalysisOptions = {}) {
     this.analysisOptions = analysisOptions;
@@ -64,6 +67,7 @@ export class Engine {
     },
     featureLabels: () => this.requireSae().labels,
     featureCard: ({ feature }) => this.requireSae().card(feature),
+    ...this.layerMaps.handlers,
   };
 
   private async loadModel(
@@ -72,6 +76,7 @@ export class Engine {
   ): Promise<ModelInfo> {
     // The old model goes first: there may be no memory for two.
     await this.release('another model was loaded');
+    await this.layerMaps.release('another model was loaded');
     await this.model?.dispose();
     this.model = undefined;
     this.model = await ModelRunner.open(request, { signal, report });
@@ -125,15 +130,4 @@ export class Engine {
 
 function notReady(what: string, action: string): Failure {
   return new Failure('not-ready', `No ${what} is loaded.`, { action });
-}
-
-/** Whatever an engine's work throws, with lack of memory told from faults of ours. */
-function asFailure(error: unknown): Failure {
-  const failure = Failure.from(error);
-  const isMemory = /bad_alloc|out of memory|allocation failed|failed to allocate/i;
-  if (failure.code !== 'out-of-memory' && !isMemory.test(failure.message)) return failure;
-  return new Failure('out-of-memory', `There is not enough memory: ${failure.message}`, {
-    action: 'Close other programs, or choose a smaller model or SAE.',
-    cause: error,
-  });
 }

@@ -1,4 +1,5 @@
 import { realpath } from 'node:fs/promises';
+import { Failure } from '../common/failure.ts';
 import type { LoadProgress, ModelInfo, ModelRequest } from '../contracts/engine.ts';
 import { readFittedRouters, requireFitting } from '../lime/fittedRouters.ts';
 import type { Weights } from '../models/llama.ts';
@@ -65,6 +66,11 @@ async function fitted(
   hash: string,
 ): Promise<[string, MappedWeight][]> {
   const routers = await readFittedRouters(path);
+  if (config.architecture === 'lime') {
+    throw new Failure('mismatch', `${config.name} has routers of its own: it takes no others.`, {
+      action: 'Choose an ordinary Llama model, or no routers.',
+    });
+  }
   requireFitting(routers, config, hash);
   const real = await realpath(routers.path);
   return [...routers.file.tensors].map(([name, { start, end, shape }]) => [

@@ -1,6 +1,8 @@
-import { parse } from 'node:path';
+import { open } from 'node:fs/promises';
+import { join, parse } from 'node:path';
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
 import { Failure } from '../common/failure.ts';
+import type { ExternalData } from '../onnx/graph.ts';
 
 export { Tensor } from 'onnxruntime-node';
 
@@ -78,6 +80,23 @@ export function externalLocation(realPath: string): string {
     });
   }
   return realPath.slice(root.length).replaceAll('\\', '/');
+}
+
+/** The values that a graph reads from a file. */
+export async function readExternal({
+  location,
+  offset,
+  byteLength,
+}: ExternalData): Promise<Float32Array> {
+  const file = await open(join(parse(process.cwd()).root, location));
+  try {
+    const values = new Float32Array(byteLength / 4);
+    const { bytesRead } = await file.read(values, { position: offset });
+    if (bytesRead === byteLength) return values;
+    throw new Failure('bad-file', `/${location}: expected ${byteLength} bytes at ${offset}.`);
+  } finally {
+    await file.close();
+  }
 }
 
 function runtimeFailure(error: unknown, what: string): Failure {

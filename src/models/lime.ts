@@ -1,3 +1,4 @@
+import type { Random } from '../common/random.ts';
 import type { Graph, Value } from '../onnx/graph.ts';
 import type { ModelConfig } from './model.ts';
 
@@ -52,4 +53,21 @@ export function identityRouter(layer: number, keyValueHeads: number): Float32Arr
     router[head * columns + layer * keyValueHeads + head] = 1;
   }
   return router;
+}
+
+/**
+ * The bound b of the uniform numbers that a router of layer number `layer` begins with: sqrt(3 / fan-in), as in the
+ * authors' code (their paper's listing says otherwise).
+ */
+export function initialBound(layer: number, keyValueHeads: number): number {
+  return Math.sqrt(3 / ((layer + 1) * keyValueHeads));
+}
+
+/** A router as a training begins with it: the layer's own heads passed on, all others uniform in [-b, b). */
+export function initialRouter(layer: number, keyValueHeads: number, random: Random): Float32Array {
+  const bound = initialBound(layer, keyValueHeads);
+  const before = layer * keyValueHeads;
+  return identityRouter(layer, keyValueHeads).map((own, at) =>
+    at % (before + keyValueHeads) < before ? bound * (2 * random.uniform() - 1) : own,
+  );
 }

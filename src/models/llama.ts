@@ -5,6 +5,7 @@ import { hookWidth, isResidual, residualPoint } from './hooks.ts';
 import { bufferShape, type KeysAndValues, layerBuffer, routed } from './lime.ts';
 import type { GraphRequest, ModelConfig } from './model.ts';
 import { cutHeads, padHeads, paddedWidth } from './paddedHeads.ts';
+import { routeNorms, type RouterSet } from './routeNorms.ts';
 
 /** Where each weight of the graph lies, by the names that `llamaWeights` gives. */
 export type Weights = ReadonlyMap<string, ExternalData>;
@@ -41,6 +42,9 @@ export const fetches = {
   presentValue: (layer: number) => `present.${layer}.value`,
   /** LIMe: the buffer of a layer of the graph (T, KV, 2 headWidth). */
   buffer: (layer: number) => `${layer}.buffer`,
+  /** LIMe: |R_j V_j(t)| (T, KV, layer + 1), and |sum over s of A(t, s) R_j V_j(s)| (T, H, layer + 1). */
+  memoryNorms: (layer: number, routers: RouterSet) => `${layer}.memory.${routers}`,
+  outputNorms: (layer: number, routers: RouterSet) => `${layer}.output.${routers}`,
 } as const;
 
 /** The layers whose keys and values a graph reads and gives. */
@@ -51,7 +55,8 @@ export function layersOf(config: ModelConfig, request: GraphRequest): { first: n
 
 function pointsOf(config: ModelConfig, request: GraphRequest): { start: number; end: number } {
   const start = request.from === undefined ? 0 : residualPoint(request.from);
-  const deepest = Math.max(start, ...request.hooks.map(residualPoint));
+  const attended = request.routes?.layers.map(layer => 2 * layer + 1) ?? [];
+  const deepest = Math.max(start, ...request.hooks.map(residualPoint), ...attended);
   return { start, end: request.head === 'none' ? deepest : 2 * config.layers };
 }
 
@@ -172,12 +177,16 @@ class LlamaGraph {
     this.show(query, `${name}.attn.hook_q`);
     this.show(key, `${name}.attn.hook_k`);
     this.show(value, `${name}.attn.hook_v`);
+    const padded = [
+      padHeads(graph, query, heads, headWidth),
+      padHeads(graph, key, keyValueHeads, headWidth),
+    ] as const;
+    this.showRoutes(padded, layer);
     const [mixed, presentKey, presentValue] = graph.ops(
       3,
       'GroupQueryAttention',
       [
-        padHeads(graph, query, heads, headWidth),
-        padHeads(graph, key, keyValueHeads, headWidth),
+        ...padded,
         padHeads(graph, value, keyValueHeads, headWidth),
         ...this.past(layer),
         ...this.sequence(),
@@ -212,6 +221,27 @@ class LlamaGraph {
     graph.output(buffer, fetches.buffer(layer), 'float32', bufferShape(config, 'T'));
     if (layer === 0) return own;
     return routed(graph, this.buffers, this.weight(`blocks.${layer}.router`), config);
+  }
+
+  /** LIMe: lets out what the heads take from each buffer, where that is asked of the layer. */
+  private showRoutes(queryAndKey: readonly [Value, Value], layer: number): void {
+    const { graph, config, request, buffers } = this;
+    if (!request.routes?.layers.includes(layer) || !buffers) return;
+    const routers: [RouterSet, Value][] = [['own', this.weight(`blocks.${layer}.router`)]];
+    const instead = request.routes.instead?.get(layer);
+    const shape = [config.keyValueHeads, (layer + 1) * config.keyValueHeads];
+    if (instead) routers.push(['instead', graph.float32(instead, shape)]);
+    for (const [set, norms] of routeNorms(graph, config, {
+      queryAndKey,
+      tables: this.rotaryTables(),
+      buffers,
+      routers,
+    })) {
+      const shapeOf = (heads: number) => ['T', heads, layer + 1];
+      const { memory, output } = norms;
+      graph.output(memory, fetches.memoryNorms(layer, set), 'float32', shapeOf(config.keyValueHeads));
+      graph.output(output, fetches.outputNorms(layer, set), 'float32', shapeOf(config.heads));
+    }
   }
 
   private past(layer: number): readonly (Value | undefined)[] {

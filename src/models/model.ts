@@ -30,6 +30,16 @@ export interface GraphRequest {
   readonly cache: boolean;
   /** Weights that come in under their names with each run, in place of those of the files: what is being trained. */
   readonly fed?: ReadonlySet<string>;
+  /** Of a LIMe model: what its heads take from each layer's buffer (routeNorms.ts). */
+  readonly routes?: RouteRequest;
+}
+
+/** How much of each buffer the heads of some layers take; the graph runs to the attention of the deepest. */
+export interface RouteRequest {
+  /** Any but the first, which has no router. */
+  readonly layers: readonly number[];
+  /** The same with other routers in place of these layers' own, (KV, (layer + 1) KV) each, on the same buffers and attention. */
+  readonly instead?: ReadonlyMap<number, Float32Array>;
 }
 
 /** UTF-16 range of one token in the text it came from. */

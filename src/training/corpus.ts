@@ -1,5 +1,5 @@
 import { throwIfCancelled } from '../common/cancelled.ts';
-import { selectFiles } from './corpusSelection.ts';
+import { selectFiles, type SelectionOptions } from './corpusSelection.ts';
 import type { CorpusDocument } from './extract/document.ts';
 import { extract } from './extract/extract.ts';
 import { skipReason } from './skippedFiles.ts';
@@ -12,8 +12,9 @@ export async function* readCorpus(
   paths: readonly string[],
   signal?: AbortSignal,
   log?: (line: string) => void,
+  selection: SelectionOptions = {},
 ): AsyncGenerator<CorpusDocument> {
-  const { files } = await selectFiles(paths, { signal });
+  const { files } = await selectFiles(paths, { ...selection, signal });
   for (const file of files) {
     throwIfCancelled(signal);
     try {

@@ -12,6 +12,7 @@ import type {
 import type { TrainingHost, TrainingView } from '../../src/contracts/trainingPanel.ts';
 import type { Handlers } from '../../src/messages/calls.ts';
 import { boostReport } from '../fixtures/boostReport.ts';
+import { seriousFaults } from './accessibility.ts';
 import { axeSource, bundle, launch, screenshotFolder, type Bundle } from './browser.ts';
 import { eventually } from './fakeHosts.ts';
 import { openPanel, type PanelPage } from './panelPage.ts';
@@ -184,28 +185,6 @@ async function checkThemes(
     assert.deepEqual(await seriousFaults(panel.page), [], `${name} in ${theme}`);
   }
   assert.deepEqual(panel.complaints, [], name);
-}
-
-interface Axe {
-  run(options: object): Promise<{ violations: AxeViolation[] }>;
-}
-
-interface AxeViolation {
-  readonly id: string;
-  readonly impact: string | null;
-  readonly nodes: readonly { readonly html: string; readonly failureSummary: string }[];
-}
-
-async function seriousFaults(page: Page): Promise<string[]> {
-  const violations = await page.evaluate(async () => {
-    const { axe } = globalThis as unknown as { axe: Axe };
-    return (await axe.run({ resultTypes: ['violations'] })).violations;
-  });
-  return violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .flatMap(({ id, nodes }) =>
-      nodes.slice(0, 3).map(node => `${id}: ${node.html}\n${node.failureSummary}`),
-    );
 }
 
 /** Nothing is wider than the view. */

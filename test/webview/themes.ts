@@ -77,6 +77,8 @@ export const variablesOf: Readonly<Record<ThemeName, Readonly<Record<string, str
     'charts-green': '#89d185',
     'charts-orange': '#d18616',
     'charts-red': '#f14c4c',
+    'charts-purple': '#b180d7',
+    'charts-yellow': '#cca700',
   },
   light: {
     ...fonts,
@@ -124,6 +126,8 @@ export const variablesOf: Readonly<Record<ThemeName, Readonly<Record<string, str
     'charts-green': '#388a34',
     'charts-orange': '#d18616',
     'charts-red': '#e51400',
+    'charts-purple': '#652d90',
+    'charts-yellow': '#bf8803',
   },
   highContrast: {
     ...fonts,
@@ -165,6 +169,8 @@ export const variablesOf: Readonly<Record<ThemeName, Readonly<Record<string, str
     'charts-green': '#89d185',
     'charts-orange': '#ab5a00',
     'charts-red': '#f48771',
+    'charts-purple': '#b180d7',
+    'charts-yellow': '#ffd370',
   },
   highContrastLight: {
     ...fonts,
@@ -211,5 +217,7 @@ export const variablesOf: Readonly<Record<ThemeName, Readonly<Record<string, str
     'charts-green': '#374e06',
     'charts-orange': '#0f4a85',
     'charts-red': '#b5200d',
+    'charts-purple': '#652d90',
+    'charts-yellow': '#895503',
   },
 };

@@ -15,25 +15,44 @@ export function groupQueryAttention(math: Algebra, node: OpNode): Value {
   refuseVariants(node);
   const [heads, groups] = [node.int('num_heads', 0), node.int('kv_num_heads', 0)];
   const query = node.input(0);
-  const tokens = math.shape(query, 1, 2); // (1)
-  const rotated = (x: Value) => (node.int('do_rotary', 0) ? rotate(math, node, x, tokens) : x);
-  const split = (x: Value, count: number) => {
-    const apart = math.reshape(x, math.integers(0, 0, count, -1)); // (B, T, count, headWidth)
-    return math.op('Transpose', [apart], { perm: [0n, 2n, 1n, 3n] }); // (B, count, T, headWidth)
-  };
-  const q = rotated(split(query, heads));
-  const k = rotated(split(node.input(1), groups));
-  const v = split(node.input(2), groups);
-  const grouped = math.op('Reshape', [q, gridShape(math, q, groups)]); // (B, G, H / G * T, headWidth)
-  const turned = math.op('Transpose', [k], { perm: [0n, 1n, 3n, 2n] });
-  const scale = math.number(node.float('scale', 0), q);
-  const scores = math.multiply(math.op('MatMul', [grouped, turned]), scale); // (B, G, H / G * T, T)
-  const visible = math.add(scores, causalMask(math, tokens, heads / groups, scores));
-  math.assumeShape(visible, scores);
-  const weights = math.op('Softmax', [visible]); // (B, G, H / G * T, T)
+  const tables = node.int('do_rotary', 0) ? ([node.input(7), node.input(8)] as const) : undefined;
+  const q = attentionHeads(math, query, heads, tables);
+  const k = attentionHeads(math, node.input(1), groups, tables);
+  const v = attentionHeads(math, node.input(2), groups);
+  const weights = attentionWeights(math, [q, k], { heads, groups, scale: node.float('scale', 0) });
   const mixed = math.reshape(math.op('MatMul', [weights, v]), math.shape(q)); // (B, H, T, headWidth)
   const together = math.op('Transpose', [mixed], { perm: [0n, 2n, 1n, 3n] }); // (B, T, H, headWidth)
   return math.reshape(together, math.shape(query)); // (B, T, H * headWidth)
+}
+
+/** x (B, T, count * headWidth) by heads, turned where there are tables of cosines and sines: (B, count, T, headWidth). */
+export function attentionHeads(
+  math: Algebra,
+  x: Value,
+  count: number,
+  tables?: readonly [Value, Value],
+): Value {
+  const apart = math.reshape(x, math.integers(0, 0, count, -1)); // (B, T, count, headWidth)
+  const heads = math.op('Transpose', [apart], { perm: [0n, 2n, 1n, 3n] });
+  return tables ? rotate(math, heads, tables, math.shape(x, 1, 2)) : heads;
+}
+
+/**
+ * What each token's heads look at, softmax(scale q k^T) over the tokens up to it: for q (B, H, T, headWidth) and k (B, G,
+ * T, headWidth), the heads of a group side by side, (B, G, H / G * T, T).
+ */
+export function attentionWeights(
+  math: Algebra,
+  [q, k]: readonly [Value, Value],
+  of: { readonly heads: number; readonly groups: number; readonly scale: number },
+): Value {
+  const grouped = math.op('Reshape', [q, gridShape(math, q, of.groups)]); // (B, G, H / G * T, headWidth)
+  const turned = math.op('Transpose', [k], { perm: [0n, 1n, 3n, 2n] });
+  const scores = math.multiply(math.op('MatMul', [grouped, turned]), math.number(of.scale, q)); // (B, G, H / G * T, T)
+  const mask = causalMask(math, math.shape(q, 2, 3), of.heads / of.groups, scores);
+  const visible = math.add(scores, mask);
+  math.assumeShape(visible, scores);
+  return math.op('Softmax', [visible]);
 }
 
 function refuseVariants(node: OpNode): void {
@@ -52,14 +71,14 @@ function gridShape(math: Algebra, q: Value, groups: number): Value {
 }
 
 /** Each pair (x[i], x[i + headWidth / 2]) turned by the angle of its token, x (B, heads, T, headWidth). */
-function rotate(math: Algebra, node: OpNode, x: Value, tokens: Value): Value {
+function rotate(math: Algebra, x: Value, tables: readonly [Value, Value], tokens: Value): Value {
   const rows = (table: Value) => {
     const sliced = math.op('Slice', [table, math.integers(0), tokens, math.integers(0)]);
     // As a Reshape, so that the shape is known to be that of the tokens.
     const shape = math.op('Concat', [tokens, math.shape(table, 1)], { axis: 0n });
     return math.reshape(sliced, shape); // (T, headWidth / 2)
   };
-  const [cosines, sines] = [rows(node.input(7)), rows(node.input(8))];
+  const [cosines, sines] = [rows(tables[0]), rows(tables[1])];
   const [first, second] = math.graph.ops(2, 'Split', [x], { axis: 3n, num_outputs: 2n });
   const turned = [
     math.subtract(math.multiply(first, cosines), math.multiply(second, sines)),

@@ -1,0 +1,66 @@
+import { element } from '../shared/dom.ts';
+import { csvLines, csvText } from './csv.ts';
+import { createFigure } from './figure.ts';
+import { layerMatrix, strongestHead } from './matrix.ts';
+import {
+  layerCell,
+  layerCellName,
+  queryHead,
+  type PageActions,
+  type PageState,
+  type TabView,
+} from './page.ts';
+
+const title = 'Normalised mean |R|';
+
+/** The paper's Fig. 5: how much each layer's router takes from each buffer. */
+export function createLayersTab({ select, say }: PageActions): TabView {
+  let shown: PageState | undefined;
+  const figure = createFigure(say, ({ row, column }) => {
+    if (!shown) return;
+    const { map } = shown;
+    const layer = row + 1;
+    const { perHead } = map.routers;
+    const head = strongestHead(perHead, { layer, buffer: column }, map.layers, map.heads);
+    select({ layer, head: queryHead(head, map), buffer: column });
+  });
+  const matrices = ({ map }: PageState) => ({
+    matrix: layerMatrix(map.routers.map, map),
+    initial: layerMatrix(map.initial.map, map),
+  });
+  return {
+    id: 'layers',
+    label: 'Layers',
+    ofDocument: false,
+    element: element(
+      'section',
+      {},
+      element(
+        'p',
+        { class: 'lead' },
+        'Which buffers of keys and values each layer’s router mixes into its own: the mean absolute weight over heads, as a share of the layer’s row. Buffer 0 is made from the embeddings, buffer j from what enters layer j. Layer 0 has one buffer and is left out.',
+      ),
+      figure.element,
+    ),
+    update: page => {
+      shown = page;
+      const both = matrices(page);
+      figure.update({
+        ...both,
+        title,
+        subtract: page.subtract,
+        root: page.root,
+        selected: layerCell(page.state.selection.route, both.matrix),
+        name: layerCellName(both.matrix),
+      });
+    },
+    copies: page => ({
+      name: 'layers',
+      figure: figure.element,
+      csv: () => {
+        const { matrix, initial } = matrices(page);
+        return csvText(['layer', 'buffer', 'share', 'initial'], csvLines(matrix, initial));
+      },
+    }),
+  };
+}
