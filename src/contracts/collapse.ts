@@ -1,3 +1,5 @@
+import type { ModelRequest } from './engine.ts';
+
 /*
  * How far a model's layers have come to say the same of different tokens (representation collapse), after
  * arXiv 2502.09245, section 4: matrix entropy, linear separability of close words, and where their tokens lie.
@@ -10,7 +12,7 @@ export const collapsePlaces: readonly CollapsePlace[] = ['values', 'hiddenStates
 
 export interface CollapseResult {
   readonly model: string;
-  /** 'lime': the values are those that its routers mixed for each head. */
+  /** 'lime': the values are those that its routers mixed for each head, also where they were fitted to a Llama. */
   readonly architecture: string;
   readonly tokens: number;
   /** T */
@@ -63,4 +65,32 @@ export interface TokenPoints {
   readonly points: Float32Array;
   /** Index of each point's word (N). */
   readonly words: Uint32Array;
+}
+
+/** What the extension host asks the engine to measure. */
+export interface CollapseRequest {
+  readonly model: ModelRequest;
+  readonly text: CollapseText;
+  /** Most tokens to read. */
+  readonly tokens: number;
+  /** Words to tell apart; none: entropy alone. */
+  readonly words: readonly string[];
+  readonly alpha: number;
+  /** Most windows whose entropy is measured. */
+  readonly samples: number;
+  /** How many layers' tokens are laid out in a plane, evenly spread with the last among them; and tokens of each. */
+  readonly projected: number;
+  readonly points: number;
+  readonly seed: number;
+}
+
+export type CollapseText =
+  | { readonly kind: 'document'; readonly text: string }
+  | ({ readonly kind: 'files' } & CollapseFiles);
+
+export interface CollapseFiles {
+  readonly roots: readonly string[];
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+  readonly useGitIgnore: boolean;
 }

@@ -66,7 +66,7 @@ export async function measureCollapse(
   const samples = entropies[0]?.length ?? 0;
   return {
     model: model.info.name,
-    architecture: model.info.architecture,
+    architecture: model.config.architecture,
     tokens: tokenIds.length,
     windowLength,
     samples,
@@ -148,11 +148,11 @@ async function measureEntropies(
 }
 
 function convention(
-  { info }: MeasuredModel,
+  { config }: MeasuredModel,
   { windowLength, alpha, tokenIds, words }: CollapseOptions,
   { samples, perWord, epochs }: { samples: number; perWord: number; epochs: number },
 ): string {
-  const routed = info.architecture === 'lime' ? ', as the routers mixed them' : '';
+  const routed = config.architecture === 'lime' ? ', as the routers mixed them' : '';
   const separability =
     perWord < folds
       ? ` Separability was not measured: it takes at least ${folds} tokens of each of two words or more.`
