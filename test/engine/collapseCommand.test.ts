@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -7,7 +7,9 @@ import { collapseCommand } from '../../src/cli/collapse.ts';
 import type { CommandInput } from '../../src/cli/command.ts';
 import { Failure, type FailureCode } from '../../src/common/failure.ts';
 import { Random } from '../../src/common/random.ts';
+import type { CollapseRequest } from '../../src/contracts/collapse.ts';
 import type { CollapseCommandResult } from '../../src/contracts/commandLine.ts';
+import { collapseOfText } from '../../src/engine/collapseOfText.ts';
 import { spellingOf } from '../../src/models/byteLevel.ts';
 import {
   type FolderPieces,
@@ -150,4 +152,33 @@ describe('loupe collapse', () => {
       });
     });
   }
+});
+
+describe("The engine's answer", () => {
+  const signal = new AbortController().signal;
+
+  it('is the same of a document and of a folder with it alone, with layers spread to the last', async () => {
+    const steps = new Set<string>();
+    const context = { signal, report: ({ step }: { step: string }) => void steps.add(step) };
+    const asked = (of: CollapseRequest['text']): CollapseRequest => ({
+      model: { path: lime, cacheFolder: join(folder, 'cache'), threads: 2 },
+      text: of,
+      tokens: 20_000,
+      words: ['is', 'was'],
+      alpha: 0.5,
+      samples: 2,
+      projected: 2,
+      points: 20,
+      seed: 1,
+    });
+    const files = { roots: [text], include: [], exclude: [], useGitIgnore: true };
+    const document = await collapseOfText(
+      asked({ kind: 'document', text: await readFile(text, 'utf8') }),
+      context,
+    );
+    assert.deepEqual(await collapseOfText(asked({ kind: 'files', ...files }), context), document);
+    assert.deepEqual([document.windowLength, document.architecture], [128, 'lime']);
+    assert.deepEqual([...new Set(document.projections.map(({ layer }) => layer))], [1, 2]);
+    assert.ok(steps.has('Measuring entropy') && steps.has('Laying tokens out'));
+  });
 });

@@ -110,6 +110,8 @@ describe('the collapse tab', () => {
   it('draws a line for each place of each model, and has the numbers in a table', async () => {
     await open(both());
     assert.equal(await page.locator('.layerChart').count(), 2);
+    // Routes say nothing here.
+    assert.equal(await page.locator('.readout').isVisible(), false);
     assert.equal(await page.locator('.layerChart').first().locator('path.line').count(), 4);
     assert.equal(await page.locator('.layerChart .chance').count(), 0);
     const names = ['LIMe 1B', 'Llama 1B'].flatMap(name =>

@@ -63,6 +63,7 @@ export function createCollapseTab({ host, redraw }: PageActions): TabView {
     id: 'collapse',
     label: 'Collapse',
     ofDocument: false,
+    withoutRoute: true,
     element: element(
       'section',
       {},

@@ -31,11 +31,11 @@ export function createCollapseView(): CollapseView {
       const chance = models[0]?.result.chance ?? null;
       const accuracy = seriesOf(models, 'separability');
       charts.replaceChildren(
-        layerChart({ title: 'Matrix entropy, nats', series: seriesOf(models, 'entropy') }),
+        layerChart({ title: 'Matrix entropy by layer, nats', series: seriesOf(models, 'entropy') }),
         ...(accuracy.some(({ values }) => values.some(Number.isFinite))
           ? [
               layerChart({
-                title: 'Separability of words, accuracy',
+                title: 'Separability of words by layer, accuracy',
                 series: accuracy,
                 most: 1,
                 chance,

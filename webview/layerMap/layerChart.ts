@@ -34,7 +34,7 @@ export function layerChart({ title, series, most, chance = null }: LayerChartOpt
   const svg = svgElement('svg', {
     viewBox: `0 0 ${width} ${height}`,
     role: 'img',
-    'aria-label': `${title} by layer: ${series.map(spoken).join('; ')}. The numbers are in the table.`,
+    'aria-label': `${title}: ${series.map(spoken).join('; ')}. The numbers are in the table.`,
   });
   for (const value of [low, (low + high) / 2, high]) {
     svg.append(

@@ -122,6 +122,7 @@ function draw(): void {
   view?.update(page);
   const copied = view?.copies(page) ?? null;
   routeBar.update(page, copied !== null);
+  routeBar.element.hidden = view?.withoutRoute === true;
   copies.update(copied);
   tools.hidden = caution.hidden = copied === null;
 }
