@@ -10,6 +10,8 @@ const contained = {
   unpdf:
     'It contains pdf.js (https://github.com/mozilla/pdf.js), Copyright Mozilla Foundation, under the Apache License 2.0,\n' +
     'whose text is with @huggingface/tokenizers.',
+  '@keckelt/tsne':
+    'It is derived from tSNEJS (https://github.com/karpathy/tsnejs), Copyright Andrej Karpathy, under the MIT License.',
 };
 
 /** `inputs`: the files that went into the bundles, from esbuild's metafiles. */

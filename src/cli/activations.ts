@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import type { ActivationsResult } from '../contracts/commandLine.ts';
 import type { Hook } from '../contracts/hooks.ts';
 import { ModelRunner, type RunResult } from '../engine/modelRunner.ts';
-import { hookNamed } from '../models/hooks.ts';
+import { hookNamed, hookWidth } from '../models/hooks.ts';
 import type { ModelConfig } from '../models/model.ts';
 import { type Tensor, writeSafetensors } from '../weights/safetensors.ts';
 import {
@@ -72,7 +72,7 @@ function sorted({ values, positionals }: CommandInput): {
   file: string | undefined;
   names: string[];
 } {
-  const isHook = (name: string) => /^(hook_embed|blocks\.\d+\.\w+)$/.test(name);
+  const isHook = (name: string) => /^(hook_embed|blocks\.\d+\.[\w.]+)$/.test(name);
   const [file, ...more] = positionals.filter(name => !isHook(name));
   if (more.length > 0) throw usage(`There is one FILE at a time; '${more[0] ?? ''}' is too many.`);
   return { file, names: [...texts(values, 'hook'), ...positionals.filter(isHook)] };
@@ -88,17 +88,20 @@ function givenIds(value: string | undefined): Uint32Array | undefined {
 function tensorsOf(
   ids: Uint32Array,
   result: RunResult,
-  { width, vocabulary }: ModelConfig,
+  config: ModelConfig,
 ): Record<string, Tensor> {
   const f32 = (data: Float32Array, columns: number): Tensor => ({
     dtype: 'F32',
     shape: [ids.length, columns],
     data,
   });
-  const hooks: [Hook, Tensor][] = [...result.hooks].map(([hook, data]) => [hook, f32(data, width)]);
+  const hooks: [Hook, Tensor][] = [...result.hooks].map(([hook, data]) => [
+    hook,
+    f32(data, hookWidth(hook, config)),
+  ]);
   return {
     ids: { dtype: 'I64', shape: [ids.length], data: BigInt64Array.from(ids, BigInt) },
     ...Object.fromEntries(hooks),
-    ...(result.logits && { logits: f32(result.logits, vocabulary) }),
+    ...(result.logits && { logits: f32(result.logits, config.vocabulary) }),
   };
 }

@@ -1,7 +1,6 @@
-import { Failure } from '../common/failure.ts';
 import type { Tokenizer } from '../models/model.ts';
 import { readCorpus } from '../training/corpus.ts';
-import { packTokens } from '../training/packTokens.ts';
+import { wholeWindows } from '../training/wholeWindows.ts';
 
 /** The first tokens of the text at `paths`, packed into whole windows; a text shorter than a window is cut into smaller ones. */
 export async function corpusTokens(
@@ -20,17 +19,12 @@ export async function corpusTokens(
     if (!logged.has(line)) options.log(line);
     logged.add(line);
   };
-  let { windowLength } = options;
-  for (;;) {
-    try {
-      const documents = readCorpus(paths, signal, log);
-      const tokenIds = await packTokens(documents, tokenizer, { windowLength, limit, signal });
-      return { tokenIds, windowLength };
-    } catch (error) {
-      if (!Failure.is(error, 'empty') || windowLength < 8) throw error;
-      windowLength = Math.floor(windowLength / 2);
-    }
-  }
+  const { windowLength } = options;
+  return await wholeWindows(() => readCorpus(paths, signal, log), tokenizer, {
+    windowLength,
+    limit,
+    signal,
+  });
 }
 
 /** Logs how far the work is, at most every five seconds. */

@@ -6,6 +6,7 @@ import { analyzeCommand } from './analyze.ts';
 import { usage } from './arguments.ts';
 import { boostCommand } from './boost.ts';
 import { circuitsCommand } from './circuits.ts';
+import { collapseCommand } from './collapse.ts';
 import type { Command } from './command.ts';
 import { describeCommand } from './describe.ts';
 import { evaluateCommand } from './evaluate.ts';
@@ -28,6 +29,7 @@ const commands: readonly Command[] = [
   limefitCommand,
   layerMapCommand,
   circuitsCommand,
+  collapseCommand,
 ];
 
 const exitCodes = { success: 0, failure: 1, usage: 2, interrupted: 130 };

@@ -1,4 +1,5 @@
 import type { Circuits, Route, RouterFit, RouterOrigin } from './layerMap.ts';
+import type { CollapsePlace, CollapseResult } from './collapse.ts';
 
 /** The JSON documents that `loupe --json` prints (design, section 9). */
 export interface AnalyzeResult {
@@ -135,4 +136,15 @@ export interface CircuitsResult extends Circuits {
 
 export interface FailureResult {
   readonly error: { readonly code: string; readonly message: string; readonly action?: string };
+}
+
+/** One model, or two side by side. */
+export interface CollapseCommandResult {
+  readonly results: readonly (Omit<CollapseResult, 'projections'> & {
+    readonly projections: readonly {
+      readonly layer: number;
+      readonly place: CollapsePlace;
+      readonly points: readonly { readonly word: string; readonly x: number; readonly y: number }[];
+    }[];
+  })[];
 }

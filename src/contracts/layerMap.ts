@@ -1,4 +1,5 @@
 import type { Call } from './call.ts';
+import type { CollapseRequest, CollapseResult } from './collapse.ts';
 import type { LoadProgress, ModelRequest } from './engine.ts';
 
 /** What the extension host may ask of the engine about which layers each head reads (LIMe, arXiv 2502.09245). */
@@ -15,6 +16,8 @@ export interface LayerMapContract {
   forgetRoutes: Call<{ readonly documentId: string }, null>;
   /** The tokens of a corpus on which one route matters most. */
   circuits: Call<CircuitsRequest, Circuits, LoadProgress>;
+  /** Whether the layers tell tokens apart, of routed models and of ordinary ones. */
+  collapse: Call<CollapseRequest, CollapseResult, LoadProgress>;
 }
 
 /**

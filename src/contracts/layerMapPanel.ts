@@ -1,4 +1,5 @@
 import type { Call } from './call.ts';
+import type { CollapseResult } from './collapse.ts';
 import type { Circuits, LayerMap, Route, RouteMap } from './layerMap.ts';
 
 /** What the layer map panel may ask of the extension host. */
@@ -22,6 +23,14 @@ export interface LayerMapHost {
   cancelCircuits: Call<null, null>;
   /** Opens the file of a token that was found, and selects it. */
   openCircuit: Call<{ readonly index: number }, null>;
+  /** Measures whether the layers tell tokens apart, of the model and of the one that it is compared with. */
+  measureCollapse: Call<
+    { readonly words: readonly string[]; readonly text: 'document' | 'workspace' },
+    null
+  >;
+  cancelCollapse: Call<null, null>;
+  /** `unfitted`: the same model without the fitted routers; `file`: lets the user choose a model. */
+  compareCollapse: Call<{ readonly with: 'none' | 'unfitted' | 'file' }, null>;
   /** For pages that may not write the clipboard. */
   copyText: Call<{ readonly text: string }, null>;
   saveImage: Call<{ readonly name: string; readonly png: Uint8Array }, null>;
@@ -41,6 +50,7 @@ export interface LayerMapState {
   readonly token: Work<TokenMap> | { readonly kind: 'none' };
   readonly selection: RouteSelection;
   readonly circuits: Work<FoundCircuits> | { readonly kind: 'none' };
+  readonly collapse: CollapseState;
 }
 
 /** Something that the engine is asked for. */
@@ -99,4 +109,23 @@ export interface RouteSelection {
 export interface FoundCircuits {
   readonly route: Route;
   readonly found: Circuits;
+}
+
+/** Whether the layers tell tokens apart. */
+export interface CollapseState {
+  /** What the model is compared with. */
+  readonly against: { readonly kind: 'unfitted' | 'file'; readonly name: string } | null;
+  readonly work: Work<MeasuredCollapse> | { readonly kind: 'none' };
+}
+
+export interface MeasuredCollapse {
+  /** What text it was. */
+  readonly text: string;
+  /** Of the model, and of the one that it is compared with. */
+  readonly models: readonly NamedCollapse[];
+}
+
+export interface NamedCollapse {
+  readonly name: string;
+  readonly result: CollapseResult;
 }

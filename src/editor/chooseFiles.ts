@@ -11,6 +11,12 @@ interface Choice {
   readonly dialog: vscode.OpenDialogOptions;
 }
 
+/** The dialog for a model's file. */
+export const modelDialog: vscode.OpenDialogOptions = {
+  canSelectFiles: true,
+  filters: { Models: ['gguf', 'safetensors'] },
+};
+
 /** Lets the user pick the model to load: the embedded one, a GGUF file, or a folder by its safetensors. */
 export function chooseModel(engine: Engine): Promise<void> {
   return choose(engine, {
@@ -18,7 +24,7 @@ export function chooseModel(engine: Engine): Promise<void> {
     title: 'Loupe: Choose Model',
     embedded: 'SmolLM2-135M-Instruct, comes with Loupe',
     browse: 'Choose a GGUF or safetensors file…',
-    dialog: { canSelectFiles: true, filters: { Models: ['gguf', 'safetensors'] } },
+    dialog: modelDialog,
   });
 }
 

@@ -82,10 +82,13 @@ export class CircuitSearch implements vscode.Disposable {
 }
 
 /** The files of the workspace that trainings read too. */
-function workspaceText(): Pick<CircuitsRequest, 'roots' | 'include' | 'exclude' | 'useGitIgnore'> {
+export function workspaceText(): Pick<
+  CircuitsRequest,
+  'roots' | 'include' | 'exclude' | 'useGitIgnore'
+> {
   const folders = vscode.workspace.workspaceFolders ?? [];
   if (folders.length === 0) {
-    throw new Failure('not-found', 'No folder is open: there is no text to search.', {
+    throw new Failure('not-found', 'No folder is open: there is no text to run.', {
       action: 'Open a folder first.',
     });
   }

@@ -100,6 +100,9 @@ export class LayerMapPanel implements vscode.WebviewPanelSerializer, vscode.Disp
     findCircuits: () => act(() => this.maps.findCircuits()),
     cancelCircuits: () => act(() => this.maps.circuits.cancel()),
     openCircuit: ({ index }) => act(() => this.maps.circuits.open(index)),
+    measureCollapse: ({ words, text }) => act(() => this.maps.collapse.measure(words, text)),
+    cancelCollapse: () => act(() => this.maps.collapse.cancel()),
+    compareCollapse: ({ with: other }) => act(() => this.maps.collapse.compare(other)),
     copyText: ({ text }) => act(() => vscode.env.clipboard.writeText(text)),
     saveImage: ({ name, png }) => act(() => saveImage(name, png)),
   };

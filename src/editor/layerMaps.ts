@@ -4,6 +4,7 @@ import type { LayerMap, Route } from '../contracts/layerMap.ts';
 import type { LayerMapState } from '../contracts/layerMapPanel.ts';
 import type { ActiveDocument } from './activeDocument.ts';
 import { CircuitSearch } from './layerMapCircuits.ts';
+import { CollapseMeasurement } from './layerMapCollapse.ts';
 import { DocumentRouter } from './layerMapDocument.ts';
 import { ModelMap, type LayerMapSource } from './layerMapModel.ts';
 import { SelectedRoute } from './layerMapRoute.ts';
@@ -17,6 +18,7 @@ export class LayerMaps implements vscode.Disposable {
   readonly onDidChange = this.changed.event;
   readonly model: ModelMap;
   readonly circuits: CircuitSearch;
+  readonly collapse: CollapseMeasurement;
   readonly token: TokenFollower;
   private readonly document: DocumentRouter;
   private readonly route: SelectedRoute;
@@ -27,11 +29,19 @@ export class LayerMaps implements vscode.Disposable {
   constructor(source: LayerMapSource, active: ActiveDocument, tints: RouteTints) {
     this.model = this.owned.register(new ModelMap(source));
     this.circuits = this.owned.register(new CircuitSearch(source, this.model));
+    this.collapse = this.owned.register(new CollapseMeasurement(source, this.model, active));
     this.document = this.owned.register(new DocumentRouter(source, this.model, active));
     this.token = this.owned.register(new TokenFollower(this.document));
     this.route = this.owned.register(new SelectedRoute(this.document, tints));
     this.owned.register(this.model.onDidChange(() => this.modelChanged()));
-    for (const part of [this.model, this.circuits, this.document, this.token, this.route])
+    for (const part of [
+      this.model,
+      this.circuits,
+      this.collapse,
+      this.document,
+      this.token,
+      this.route,
+    ])
       this.owned.register(part.onDidChange(() => this.changed.fire()));
   }
 
@@ -43,6 +53,7 @@ export class LayerMaps implements vscode.Disposable {
       token: this.token.state,
       selection: this.route.state,
       circuits: this.circuits.state,
+      collapse: this.collapse.state,
     };
   }
 
@@ -57,6 +68,7 @@ export class LayerMaps implements vscode.Disposable {
     this.isOpen = false;
     this.watched = false;
     this.circuits.cancel();
+    this.collapse.cancel();
     this.route.setTint(false);
     this.document.close();
   }

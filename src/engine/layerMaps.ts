@@ -9,6 +9,7 @@ import type {
 } from '../contracts/layerMap.ts';
 import type { CallContext, Handlers } from '../messages/calls.ts';
 import { asFailure } from './asFailure.ts';
+import { collapseOfText } from './collapseOfText.ts';
 import { findCircuits } from './circuits.ts';
 import { type RoutedDocument, routeDocument } from './documentRoutes.ts';
 import { RouteRunner } from './routeRunner.ts';
@@ -50,6 +51,7 @@ export class LayerMaps {
           options.report({ step: 'Running the text', fraction: 0.1 + 0.9 * fraction });
         return findCircuits(routing, request, { signal: options.signal, report });
       }),
+    collapse: (request, context) => this.work(context, options => collapseOfText(request, options)),
   };
 
   /** Ends all work, and lets go of the model; what is known of documents stays. */

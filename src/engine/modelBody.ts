@@ -25,7 +25,7 @@ export interface BodyPass {
 }
 
 export interface BodyResult {
-  readonly hooks: ReadonlyMap<Hook, Float32Array>; // (T, D) each
+  readonly hooks: ReadonlyMap<Hook, Float32Array>; // (T, hookWidth) each
   /** The state of the residual stream where the pass ended (T, D). */
   readonly residual: Float32Array;
   /** Keys and values of all tokens in the layers that ran; empty unless the pass keeps them. */

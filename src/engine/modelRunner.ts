@@ -41,7 +41,7 @@ export interface SpliceRequest {
 }
 
 export interface RunResult extends HeadResult {
-  readonly hooks: ReadonlyMap<Hook, Float32Array>; // (T, D) each
+  readonly hooks: ReadonlyMap<Hook, Float32Array>; // (T, hookWidth) each
   readonly cache?: KeyValueCache;
   /** Of the layers that ran, and those that were given; none for models that do not route. */
   readonly buffers?: LayerBuffers;
@@ -198,7 +198,7 @@ interface Pass extends Omit<RunRequest, 'tokenIds'> {
 }
 
 interface Stretches {
-  readonly hooks: ReadonlyMap<Hook, Float32Array>; // (T, D) each
+  readonly hooks: ReadonlyMap<Hook, Float32Array>; // (T, hookWidth) each
   readonly residual: Float32Array; // (T, D)
   readonly buffers: LayerBuffers;
   readonly cache: KeyValueCache;

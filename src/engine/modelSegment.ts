@@ -32,7 +32,7 @@ export interface SegmentInput {
 }
 
 export interface SegmentResult {
-  readonly hooks: ReadonlyMap<Hook, Float32Array>; // (T, D) each
+  readonly hooks: ReadonlyMap<Hook, Float32Array>; // (T, hookWidth) each
   /** The state of the residual stream where the segment ends (T, D). */
   readonly residual: Float32Array;
   readonly cache: KeyValueCache['tensors'];

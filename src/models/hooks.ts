@@ -1,5 +1,6 @@
 import { Failure } from '../common/failure.ts';
 import type { Hook, LayerPlace } from '../contracts/hooks.ts';
+import type { ModelConfig } from './model.ts';
 
 /**
  * The residual stream's states in the order in which a run reaches them: 0 is the embedding, 2N+1 follows layer N's
@@ -7,8 +8,20 @@ import type { Hook, LayerPlace } from '../contracts/hooks.ts';
  */
 export type ResidualPoint = number;
 
-const places: Readonly<Record<LayerPlace, { readonly after: number; readonly residual: boolean }>> = {
+interface Place {
+  /** States of the residual stream behind the layer's first from which the activation is known. */
+  readonly after: number;
+  readonly residual: boolean;
+  /** How many values it has of one token: the model's width where it does not say. */
+  readonly heads?: 'heads' | 'keyValueHeads';
+}
+
+const places: Readonly<Record<LayerPlace, Place>> = {
   hook_resid_pre: { after: 0, residual: true },
+  'attn.hook_q': { after: 1, residual: false, heads: 'heads' },
+  'attn.hook_k': { after: 1, residual: false, heads: 'keyValueHeads' },
+  'attn.hook_v': { after: 1, residual: false, heads: 'keyValueHeads' },
+  'attn.hook_z': { after: 1, residual: false, heads: 'heads' },
   hook_attn_out: { after: 1, residual: false },
   hook_resid_mid: { after: 1, residual: true },
   hook_mlp_out: { after: 2, residual: false },
@@ -22,7 +35,7 @@ interface ParsedHook {
 
 /** Undefined: the text is no layer's hook (`hook_embed` is none either). */
 function parse(text: string): ParsedHook | undefined {
-  const match = /^blocks\.(0|[1-9]\d{0,4})\.(\w+)$/.exec(text);
+  const match = /^blocks\.(0|[1-9]\d{0,4})\.([\w.]+)$/.exec(text);
   const place = match?.[2];
   if (!match || place === undefined || !isPlace(place)) return undefined;
   return { layer: Number(match[1]), place };
@@ -54,6 +67,16 @@ export function residualPoint(hook: Hook): ResidualPoint {
 export function isResidual(hook: Hook): boolean {
   const parsed = parse(hook);
   return parsed ? places[parsed.place].residual : hook === 'hook_embed';
+}
+
+/** Values of one token at the hook: D, or those of all its heads together. */
+export function hookWidth(
+  hook: Hook,
+  config: Pick<ModelConfig, 'width' | 'heads' | 'keyValueHeads' | 'headWidth'>,
+): number {
+  const parsed = parse(hook);
+  const heads = parsed && places[parsed.place].heads;
+  return heads === undefined ? config.width : config[heads] * config.headWidth;
 }
 
 /** The one name that Loupe uses for a state of the residual stream. */

@@ -1,7 +1,7 @@
 import { Failure } from '../common/failure.ts';
 import type { Hook } from '../contracts/hooks.ts';
 import { type ExternalData, Graph, type Value } from '../onnx/graph.ts';
-import { isResidual, residualPoint } from './hooks.ts';
+import { hookWidth, isResidual, residualPoint } from './hooks.ts';
 import { bufferShape, type KeysAndValues, layerBuffer, routed } from './lime.ts';
 import type { GraphRequest, ModelConfig } from './model.ts';
 import { cutHeads, padHeads, paddedWidth } from './paddedHeads.ts';
@@ -127,9 +127,12 @@ class LlamaGraph {
     for (const hook of new Set(names)) this.graph.output(x, hook, 'float32', ['T', this.config.width]);
   }
 
-  private show(added: Value, hook: Hook): void {
+  /** Lets an activation that is no state of the residual stream out, if it was asked for. */
+  private show(activation: Value, hook: Hook): void {
     if (!this.request.hooks.includes(hook)) return;
-    this.graph.output(added, hook, 'float32', ['T', this.config.width]);
+    const width = hookWidth(hook, this.config);
+    const rows = this.graph.op('Reshape', [activation, this.graph.int64([-1, width])]); // (T, width)
+    this.graph.output(rows, hook, 'float32', ['T', width]);
   }
 
   private weight(name: string): Value {
@@ -161,7 +164,7 @@ class LlamaGraph {
   private attention(x: Value, layer: number): Value {
     const { graph, config } = this;
     const { heads, keyValueHeads, headWidth } = config;
-    const name = `blocks.${layer}`;
+    const name = `blocks.${layer}` as const;
     const h = this.norm(x, `${name}.attentionNorm`); // (T, D)
     const one = (part: string, count: number) =>
       graph.op('Reshape', [
@@ -171,6 +174,9 @@ class LlamaGraph {
     const query = one('query', heads);
     const own = { key: one('key', keyValueHeads), value: one('value', keyValueHeads) };
     const { key, value } = config.architecture === 'lime' ? this.routed(own, layer) : own;
+    this.show(query, `${name}.attn.hook_q`);
+    this.show(key, `${name}.attn.hook_k`);
+    this.show(value, `${name}.attn.hook_v`);
     const padded = [
       padHeads(graph, query, heads, headWidth),
       padHeads(graph, key, keyValueHeads, headWidth),
@@ -200,6 +206,7 @@ class LlamaGraph {
       graph.output(presentValue, fetches.presentValue(layer), 'float32', shape);
     }
     const rows = cutHeads(graph, mixed, heads, headWidth); // (T, H * headWidth)
+    this.show(rows, `${name}.attn.hook_z`);
     return this.linear(rows, `${name}.attentionOut`); // (T, D)
   }
 

@@ -50,6 +50,19 @@ describe('loupe activations', () => {
     }
   });
 
+  it('writes what is inside the attention with the width of its heads', async () => {
+    const out = join(folder, 'attention.safetensors');
+    const widths = { q: 36, k: 12, v: 12, z: 36 };
+    const hooks = Object.keys(widths).map(place => `blocks.1.attn.hook_${place}`);
+    await run(hooks, { model: fixture('lime/gqa2'), out, ids: '5, 6, 60' });
+    const written = await SafetensorsFile.open(out);
+    const shapes = hooks.map(hook => written.tensors.get(hook)?.shape);
+    assert.deepEqual(
+      shapes,
+      Object.values(widths).map(width => [3, width]),
+    );
+  });
+
   it('runs given tokens instead', async () => {
     const out = join(folder, 'ids.safetensors');
     const hook = ['hook_embed'];
@@ -66,6 +79,12 @@ describe('loupe activations', () => {
     ['no --out', 'usage', ['a.txt'], { hook: ['hook_embed'] }],
     ['two files', 'usage', ['a.txt', 'b.txt'], { out: 'x', hook: ['hook_embed'] }],
     ['a strange hook', 'usage', [], { out: 'x', hook: ['blocks.30.hook_resid_pre'], ids: '1' }],
+    [
+      'a place that attention does not have',
+      'usage',
+      ['blocks.1.attn.hook_w'],
+      { out: 'x', ids: '1' },
+    ],
     ['ids that are none', 'usage', [], { out: 'x', hook: ['hook_embed'], ids: '1,two' }],
     [
       'a token beyond the vocabulary',

@@ -8,7 +8,7 @@ import type { Hook } from '../../src/contracts/hooks.ts';
 import { evaluate } from '../../src/engine/evaluate.ts';
 import { ModelRunner } from '../../src/engine/modelRunner.ts';
 import { SaeRunner } from '../../src/engine/saeRunner.ts';
-import { hookAt } from '../../src/models/hooks.ts';
+import { hookAt, hookWidth } from '../../src/models/hooks.ts';
 import { SafetensorsFile } from '../../src/weights/safetensors.ts';
 import { llamaPieces, limePieces, tinyShape, writePieces } from '../fixtures/llamaFolder.ts';
 import { fixture } from './model.ts';
@@ -33,7 +33,15 @@ async function openModel(path: string): Promise<ModelRunner> {
 }
 
 function everyHook(layers: number): Hook[] {
-  const added = (['hook_attn_out', 'hook_mlp_out'] as const).flatMap(place =>
+  const places = [
+    'attn.hook_q',
+    'attn.hook_k',
+    'attn.hook_v',
+    'attn.hook_z',
+    'hook_attn_out',
+    'hook_mlp_out',
+  ] as const;
+  const added = places.flatMap(place =>
     Array.from({ length: layers }, (_, layer): Hook => `blocks.${layer}.${place}`),
   );
   return [...Array.from({ length: 2 * layers + 1 }, (_, point) => hookAt(point)), ...added];
@@ -46,8 +54,8 @@ function largestDifference(a: Float32Array | undefined, b: Float32Array | undefi
   return a.reduce((most, value, i) => Math.max(most, Math.abs(value - (b[i] ?? NaN))), 0);
 }
 
-for (const name of ['mha2', 'mha4', 'mha6', 'gqa2', 'gqa4', 'gqa6']) {
-  describe(`A LIMe checkpoint agrees with the authors' code: ${name}`, () => {
+for (const name of ['mha2', 'mha4', 'mha6', 'gqa2', 'gqa4', 'gqa6', 'llama2']) {
+  describe(`A checkpoint agrees with the authors' code: ${name}`, () => {
     let model: ModelRunner;
     let goldens: SafetensorsFile;
     let tokenIds: Uint32Array;
@@ -60,8 +68,8 @@ for (const name of ['mha2', 'mha4', 'mha6', 'gqa2', 'gqa4', 'gqa6']) {
 
     it('in every hook and in its logits', async t => {
       const { layers } = model.config;
-      assert.equal(layers, Number(name.slice(3)));
-      assert.equal(model.info.architecture, 'lime');
+      assert.equal(layers, Number(name.at(-1)));
+      assert.equal(model.info.architecture, name === 'llama2' ? 'llama' : 'lime');
       const hooks = everyHook(layers);
       const run = await model.run({ tokenIds, hooks, head: 'logits' });
       const worst = { of: 'logits', difference: 0 };
@@ -82,6 +90,14 @@ for (const name of ['mha2', 'mha4', 'mha6', 'gqa2', 'gqa4', 'gqa6']) {
         const run = await model.run({ tokenIds, hooks: [hookAt(point)], head: 'logits' });
         assert.ok(largestDifference(run.logits, logits) < tolerance);
       }
+    });
+
+    it('at one place inside the attention, asked for alone', async () => {
+      const hook = `blocks.${model.config.layers - 1}.attn.hook_v` as const;
+      const run = await model.run({ tokenIds, hooks: [hook], head: 'none' });
+      const values = run.hooks.get(hook);
+      assert.equal(values?.length, tokenIds.length * hookWidth(hook, model.config));
+      assert.ok(largestDifference(values, await goldens.readFloat32(hook)) < tolerance);
     });
 
     it('after a kept prefix, and token by token', async () => {

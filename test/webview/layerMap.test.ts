@@ -53,6 +53,9 @@ function fakeHost(first: LayerMapState): Handlers<LayerMapHost> {
     findCircuits: note('findCircuits'),
     cancelCircuits: note('cancelCircuits'),
     openCircuit: note('openCircuit'),
+    measureCollapse: note('measureCollapse'),
+    cancelCollapse: note('cancelCollapse'),
+    compareCollapse: note('compareCollapse'),
     copyText: note('copyText'),
     saveImage: note('saveImage'),
   };
@@ -427,7 +430,7 @@ describe('the layer map panel in every theme and state', () => {
     });
   }
 
-  for (const name of ['layers', 'heads', 'token', 'fitted', 'circuits']) {
+  for (const name of ['layers', 'heads', 'token', 'fitted', 'circuits', 'collapse']) {
     it(`fits 360 px: ${name}`, async () => {
       const found = layerMapStates[name];
       await open(found?.state ?? state(), found?.tab, 360);

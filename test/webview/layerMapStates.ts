@@ -1,3 +1,4 @@
+import type { CollapseResult } from '../../src/contracts/collapse.ts';
 import type { Circuits, LayerMap, RouteMap } from '../../src/contracts/layerMap.ts';
 import type { DocumentMap, LayerMapState, TokenMap } from '../../src/contracts/layerMapPanel.ts';
 
@@ -137,6 +138,51 @@ export const circuits: Circuits = {
   ],
 };
 
+/** As the paper's Fig. 2 and 7: values of a Llama collapse, a LIMe model's do not; hidden states are alike. */
+export function collapse(isLime: boolean, layers = 16): CollapseResult {
+  const spread = (mean: number) => ({ mean, deviation: 0.05 });
+  const words = ['is', 'are', 'was', 'were'];
+  const points = (radius: number) =>
+    Float32Array.from({ length: 160 }, (_, at) => {
+      const [n, angle] = [at >> 1, ((at >> 1) % 4) * (Math.PI / 2) + 0.6];
+      const centre = radius * (at % 2 ? Math.sin(angle) : Math.cos(angle));
+      return centre + 9 * Math.sin((at % 2 ? 1.7 : 2.9) * n);
+    });
+  return {
+    model: isLime ? 'LIMe 1B' : 'Llama 1B',
+    architecture: isLime ? 'lime' : 'llama',
+    tokens: 20_224,
+    windowLength: 256,
+    samples: 16,
+    alpha: 0.5,
+    words: words.map((word, i) => ({ word, tokenId: i, count: 80 - 10 * i })),
+    perWord: 50,
+    chance: 0.25,
+    folds: 5,
+    epochs: 28,
+    seed: 42,
+    layers: Array.from({ length: layers }, (_, layer) => ({
+      values: {
+        entropy: spread(6.5 - (isLime ? 0.01 : 0.05) * layer),
+        separability: spread(isLime ? 1 : 0.99 - 0.004 * layer),
+      },
+      hiddenStates: {
+        entropy: spread(6 + 0.05 * layer),
+        separability: spread(0.97 - (isLime ? 0.003 : 0.001) * layer),
+      },
+    })),
+    projections: [3, 9, 15].flatMap(layer =>
+      (['values', 'hiddenStates'] as const).map(place => ({
+        layer,
+        place,
+        points: points(isLime ? 40 : 40 - 2.5 * layer),
+        words: Uint32Array.from({ length: 80 }, (_, n) => n % 4),
+      })),
+    ),
+    convention: 'Entropy at alpha 0.5 of windows of 256 tokens.',
+  };
+}
+
 export function state(change: Partial<LayerMapState> = {}): LayerMapState {
   return {
     map: { kind: 'ready', value: layerMap() },
@@ -145,6 +191,7 @@ export function state(change: Partial<LayerMapState> = {}): LayerMapState {
     token: { kind: 'none' },
     selection: { route: null, tint: false, tinted: null, problem: null },
     circuits: { kind: 'none' },
+    collapse: { against: null, work: { kind: 'none' } },
     ...change,
   };
 }
@@ -181,6 +228,33 @@ export const layerMapStates: Readonly<Record<string, { tab: number; state: Layer
     state: state({
       selection: { route, tint: false, tinted: null, problem: null },
       circuits: { kind: 'ready', value: { route, found: circuits } },
+    }),
+  },
+  collapse: {
+    tab: 5,
+    state: state({
+      collapse: {
+        against: { kind: 'file', name: 'Llama 1B' },
+        work: {
+          kind: 'ready',
+          value: {
+            text: 'the workspace',
+            models: [
+              { name: 'LIMe 1B', result: collapse(true) },
+              { name: 'Llama 1B', result: collapse(false) },
+            ],
+          },
+        },
+      },
+    }),
+  },
+  collapseBusy: {
+    tab: 5,
+    state: state({
+      collapse: {
+        against: null,
+        work: { kind: 'busy', step: 'Measuring entropy', fraction: 0.3 },
+      },
     }),
   },
   identity: { tab: 0, state: state({ map: { kind: 'ready', value: identityMap() } }) },

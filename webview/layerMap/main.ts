@@ -7,6 +7,7 @@ import { button, checkbox } from '../shared/controls.ts';
 import { element } from '../shared/dom.ts';
 import { keepState, openHost, readKeptState, send } from '../shared/host.ts';
 import { createCircuitsTab } from './circuitsTab.ts';
+import { createCollapseTab } from './collapseTab.ts';
 import { createCopyTools } from './copyTools.ts';
 import { createDocumentTab } from './documentTab.ts';
 import { createHeadsTab } from './headsTab.ts';
@@ -40,6 +41,7 @@ const views: readonly TabView[] = [
   createDocumentTab(actions),
   createTokenTab(actions),
   createCircuitsTab(actions),
+  createCollapseTab(actions),
 ];
 const header = createModelHeader(actions);
 const command = (label: string, name: 'chooseModel' | 'showLog'): HTMLElement =>
@@ -120,6 +122,7 @@ function draw(): void {
   view?.update(page);
   const copied = view?.copies(page) ?? null;
   routeBar.update(page, copied !== null);
+  routeBar.element.hidden = view?.withoutRoute === true;
   copies.update(copied);
   tools.hidden = caution.hidden = copied === null;
 }

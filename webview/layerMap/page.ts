@@ -31,6 +31,8 @@ export interface TabView {
   readonly element: HTMLElement;
   /** Whether it shows something of the open document, which is run for it. */
   readonly ofDocument: boolean;
+  /** Whether routes say nothing in it, so that the bar of the selected one would only take room. */
+  readonly withoutRoute?: boolean;
   update(page: PageState): void;
   /** What its figure is when copied; null: there is none. */
   copies(page: PageState): Copies | null;
