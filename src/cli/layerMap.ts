@@ -1,9 +1,11 @@
+import { resolve } from 'node:path';
 import type { LayerMapResult, RouteMapResult } from '../contracts/commandLine.ts';
 import type { LayerMap, RouteMap } from '../contracts/layerMap.ts';
 import { measureContribution } from '../engine/contribution.ts';
 import { initialConvention, routeWindowShape } from '../engine/routeWindows.ts';
 import { layerMapOf, readRouting, type Routing } from '../engine/routing.ts';
-import { integer, loadLog, modelOptions, modelRequest, texts } from './arguments.ts';
+import { integer, loadLog, modelOptions, modelRequest, text, texts } from './arguments.ts';
+import { agreementText, mapAgreement } from '../report/mapAgreement.ts';
 import type { Command, CommandInput } from './command.ts';
 import { corpusTokens, progressLog } from './corpusOptions.ts';
 
@@ -12,10 +14,11 @@ const defaultTokens = 20_000;
 /** `loupe layermap`: which layers each head of a LIMe model reads. */
 export const layerMapCommand: Command = {
   name: 'layermap',
-  usage: 'layermap [--model M] [--routers R] [--text PATH]... [--tokens N]',
+  usage: 'layermap [--model M] [--routers R] [--against R2] [--text PATH]... [--tokens N]',
   summary: 'Which layers each head reads (LIMe), by the routers and by what they take of a text.',
   options: {
     ...modelOptions,
+    against: { type: 'string' },
     text: { type: 'string', multiple: true },
     tokens: { type: 'string' },
   },
@@ -33,6 +36,8 @@ async function layerMap(input: CommandInput): Promise<LayerMapResult> {
   });
   const map = layerMapOf(routing);
   const { origin, model, fit, layers, heads } = map;
+  const against = text(values, 'against');
+  const other = against === undefined ? undefined : await otherMap(input, against);
   const contribution = paths.length > 0 ? await measured(routing, paths, limit, input) : undefined;
   return {
     fitted: origin === 'fitted',
@@ -43,8 +48,15 @@ async function layerMap(input: CommandInput): Promise<LayerMapResult> {
     origin,
     model,
     fit,
+    ...(other && { agreement: mapAgreement(map, other) }),
     ...(contribution && { contribution }),
   };
+}
+
+/** The map of other routers of the same model. */
+async function otherMap({ values, signal }: CommandInput, path: string): Promise<LayerMap> {
+  const request = { ...modelRequest(values), routers: resolve(path) };
+  return layerMapOf(await readRouting(request, { signal, report: () => undefined }));
 }
 
 async function measured(
@@ -56,20 +68,20 @@ async function measured(
   const { signal } = input;
   const log = (line: string) => input.log(line);
   const { length } = routeWindowShape(routing);
-  const text = await corpusTokens(paths, routing.model.tokenizer, {
+  const packed = await corpusTokens(paths, routing.model.tokenizer, {
     windowLength: Math.min(length, limit),
     limit,
     signal,
     log,
   });
-  const report = progressLog(log, text.windowLength);
-  const found = await measureContribution(routing, text, { signal, report });
+  const report = progressLog(log, packed.windowLength);
+  const found = await measureContribution(routing, packed, { signal, report });
   const map = layerMapOf(routing);
   return {
     ...rows(found.contribution, map),
     initial: rows(found.initial, map),
     tokens: found.tokens,
-    convention: `Shares of the mean |R V| over ${found.tokens} tokens in windows of ${text.windowLength}, each run by itself; ${initialConvention(routing)}.`,
+    convention: `Shares of the mean |R V| over ${found.tokens} tokens in windows of ${packed.windowLength}, each run by itself; ${initialConvention(routing)}.`,
   };
 }
 
@@ -95,13 +107,15 @@ const origins = {
   identity: 'no routers: each layer reads itself',
 } as const;
 
-function describe({ model, origin, fit, map, contribution }: LayerMapResult): string {
+function describe(result: LayerMapResult): string {
+  const { model, origin, fit, map, agreement, contribution } = result;
   const fitted =
     fit &&
     `${fit.name}: ${fit.tokens} tokens, ${fit.steps} steps; cross-entropy of held-out text ${fit.ceBefore.toFixed(4)} before, ${fit.ceAfter.toFixed(4)} after.`;
   return [
     `${model}: ${origins[origin]}.`,
     ...(fitted ? [fitted] : []),
+    ...(agreement ? [agreementText('--against', agreement)] : []),
     '',
     'By |R|, in percent of each row (layer down, buffer across):',
     ...table(map),

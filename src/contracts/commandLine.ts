@@ -1,4 +1,4 @@
-import type { Circuits, Route, RouterFit, RouterOrigin } from './layerMap.ts';
+import type { Circuits, MapAgreement, Route, RouterFit, RouterOrigin } from './layerMap.ts';
 import type { CollapsePlace, CollapseResult } from './collapse.ts';
 
 /** The JSON documents that `loupe --json` prints (design, section 9). */
@@ -122,6 +122,8 @@ export interface LayerMapResult extends RouteMapResult {
   /** Heads of keys and values. */
   readonly heads: number;
   readonly initial: RouteMapResult;
+  /** With the map of other routers. */
+  readonly agreement?: MapAgreement;
   readonly contribution?: RouteMapResult & {
     readonly initial: RouteMapResult;
     readonly tokens: number;

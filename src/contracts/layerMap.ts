@@ -51,6 +51,14 @@ export interface RouteMap {
   readonly perHead: Float32Array;
 }
 
+/** How much two layer maps of one model say the same: Pearson correlations of their shares by layer and buffer. */
+export interface MapAgreement {
+  /** Of all buffers up to each layer, the first layer left out: it has no choice. */
+  readonly all: number;
+  /** Of those before the layer alone: the layer's own is the largest anywhere, and would hide the rest. */
+  readonly earlier: number;
+}
+
 /** How routers were fitted to a frozen model. */
 export interface RouterFit {
   readonly name: string;

@@ -64,6 +64,8 @@ export interface RouterSets {
   readonly sets: readonly RouterSet[];
   /** The path of the one that is shown; null: the model's own. */
   readonly chosen: string | null;
+  /** What the shown routers have in common with each other set of the same model, a sentence each. */
+  readonly agreements: readonly string[];
 }
 
 export interface RouterSet {

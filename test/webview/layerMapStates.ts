@@ -186,7 +186,7 @@ export function collapse(isLime: boolean, layers = 16): CollapseResult {
 export function state(change: Partial<LayerMapState> = {}): LayerMapState {
   return {
     map: { kind: 'ready', value: layerMap() },
-    routers: { sets: [], chosen: null },
+    routers: { sets: [], chosen: null, agreements: [] },
     document: { kind: 'none', reason: 'Open a text file.' },
     token: { kind: 'none' },
     selection: { route: null, tint: false, tinted: null, problem: null },
@@ -262,14 +262,26 @@ export const layerMapStates: Readonly<Record<string, { tab: number; state: Layer
     tab: 0,
     state: state({
       map: { kind: 'ready', value: fittedMap() },
-      routers: { sets, chosen: sets[0]?.path ?? null },
+      routers: {
+        sets,
+        chosen: sets[0]?.path ?? null,
+        agreements: [
+          'Agrees with “chemistry”: correlation 0.995, of the earlier layers alone 0.912.',
+        ],
+      },
     }),
   },
   fittedHeads: {
     tab: 1,
     state: state({
       map: { kind: 'ready', value: fittedMap() },
-      routers: { sets, chosen: sets[0]?.path ?? null },
+      routers: {
+        sets,
+        chosen: sets[0]?.path ?? null,
+        agreements: [
+          'Agrees with “chemistry”: correlation 0.995, of the earlier layers alone 0.912.',
+        ],
+      },
     }),
   },
   small: {

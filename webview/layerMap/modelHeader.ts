@@ -19,6 +19,10 @@ const badges: Readonly<Record<RouterOrigin, string>> = {
   identity: 'No routers: identity',
 };
 
+/** Said of a fit that there is no other to compare with. */
+const onlyFit =
+  'One fit does not say how stable its map is: fit again under another name, which takes the text in another order.';
+
 /** The value that stands for the model's own routers: no path is empty. */
 const own = '';
 
@@ -27,6 +31,7 @@ export function createModelHeader({ host }: PageActions): ModelHeader {
   const badge = element('span', { class: 'badge' });
   const facts = element('p', { class: 'dim' });
   const fit = element('p', { class: 'fit' });
+  const agreement = element('p', { class: 'dim' });
   const picker = createSelect('Routers', path =>
     send(host.call('chooseRouters', { path: path === own ? null : path })),
   );
@@ -50,11 +55,13 @@ export function createModelHeader({ host }: PageActions): ModelHeader {
       element('div', { class: 'headline' }, name, badge, picker.element),
       facts,
       fit,
+      agreement,
       identity,
     ),
-    update: (map, { sets, chosen }) => {
+    update: (map, { sets, chosen, agreements }) => {
       name.hidden = badge.hidden = facts.hidden = !map;
-      fit.hidden = !map?.fit;
+      fit.hidden = agreement.hidden = !map?.fit;
+      setText(agreement, agreements.length > 0 ? agreements.join(' ') : onlyFit);
       identity.hidden = map?.origin !== 'identity';
       picker.element.hidden = sets.length === 0;
       picker.update(
