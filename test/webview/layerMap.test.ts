@@ -234,7 +234,7 @@ describe('the map of a document', () => {
   it('tints the file by the selected route', async () => {
     await open(state());
     await show({ selection: { route, tint: false, tinted: null, problem: null } });
-    assert.equal(await page.getByLabel('Layer', { exact: true }).inputValue(), '9');
+    assert.equal(await page.getByRole('spinbutton', { name: 'Layer' }).inputValue(), '9');
     await page.locator('vscode-checkbox', { hasText: 'Tint the file' }).click();
     await eventually(() => assert.deepEqual(of('setTint'), [{ on: true }]));
     const tinted = { tokens: 412, mean: 0.1234, max: 0.5 };
@@ -410,7 +410,7 @@ describe('the tabs', () => {
     await page.keyboard.press('ArrowRight');
     assert.equal(await chosen(), 'Heads');
     await page.keyboard.press('End');
-    assert.equal(await chosen(), 'Circuits');
+    assert.equal(await chosen(), 'Collapse');
     await page.keyboard.press('ArrowRight');
     assert.equal(await chosen(), 'Layers');
   });
