@@ -1,0 +1,108 @@
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { ratio, takeTurns, timed, type Contestant, type Ratio } from '../../parts/contestants.ts';
+import { armNamed, configOf, type Settings } from './cell.ts';
+import { newState } from './checkpoint.ts';
+import { LossGraph } from './lossGraph.ts';
+import { takeStep } from './step.ts';
+import { windowOf, type Windows } from './text.ts';
+
+export interface SpeedResult {
+  readonly pytorch: string;
+  readonly rounds: number;
+  readonly rows: readonly SpeedRow[];
+}
+
+export interface SpeedRow {
+  readonly threads: number;
+  readonly architecture: Architecture;
+  /** PyTorch's time of a step over ours, above 1 where we are faster; windows one by one, and in one batch. */
+  readonly one: Ratio;
+  readonly batch: Ratio;
+}
+
+const architectures = ['llama', 'lime'] as const;
+type Architecture = (typeof architectures)[number];
+
+/** Steps of training by turns with PyTorch; nothing where `LOUPE_PYTHON` names no Python, or of no rounds. */
+export async function measuredSpeed(
+  settings: Settings,
+  train: Windows,
+  rounds: number,
+): Promise<SpeedResult | undefined> {
+  const python = process.env['LOUPE_PYTHON'];
+  if (python === undefined || rounds === 0) return undefined;
+  let pytorch = '';
+  const rows: SpeedRow[] = [];
+  for (const threads of [1, 2]) {
+    const peer = await startPeer(python, settings, threads);
+    pytorch = peer.version;
+    const contestants: Contestant[] = [];
+    for (const one of architectures) {
+      contestants.push(await own(one, settings, train, threads));
+      contestants.push(peer.step(one), peer.step(`batch:${one}`));
+    }
+    const times = await takeTurns(contestants, { rounds, warmUp: 3 });
+    for (const architecture of architectures) {
+      const against = (name: string): Ratio =>
+        ratio(times, `PyTorch ${name}`, `Loupe ${architecture}`);
+      const [one, batch] = [against(architecture), against(`batch:${architecture}`)];
+      rows.push({ threads, architecture, one, batch });
+    }
+  }
+  return { pytorch, rounds, rows };
+}
+
+async function own(
+  architecture: Architecture,
+  settings: Settings,
+  train: Windows,
+  threads: number,
+): Promise<Contestant> {
+  const arm = armNamed(architecture);
+  const graph = await LossGraph.open(configOf(settings, arm), threads);
+  const state = newState(graph.parameters, arm, 0);
+  const trainee = { ...state, gradient: new Float32Array(state.weights.length) };
+  const batch = Array.from({ length: settings.windows }, (_, i) => windowOf(train, i));
+  let step = 0;
+  return {
+    name: `Loupe ${architecture}`,
+    run: () => timed(() => takeStep(graph, trainee, batch, { arm, step: ++step, rate: 1 })),
+    dispose: () => graph.dispose(),
+  };
+}
+
+async function startPeer(python: string, settings: Settings, threads: number) {
+  const script = fileURLToPath(new URL('../../peers/limeTraining.py', import.meta.url));
+  const child = spawn(python, [script, JSON.stringify(settings), String(threads)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    // Without these, glibc maps and unmaps every large tensor anew, which costs PyTorch half its speed.
+    env: {
+      ...process.env,
+      MALLOC_MMAP_THRESHOLD_: '4294967296',
+      MALLOC_TRIM_THRESHOLD_: '17179869184',
+    },
+  });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const next = async (): Promise<string> => {
+    const line = await lines.next();
+    if (line.done === true) throw new Error(`${python} ended: is torch installed there?`);
+    return line.value;
+  };
+  const version = await next();
+  return {
+    version,
+    step: (name: string): Contestant => ({
+      name: `PyTorch ${name}`,
+      run: async () => {
+        child.stdin.write(`${name}\n`);
+        return Number(await next());
+      },
+      dispose: () => {
+        child.kill();
+        return Promise.resolve();
+      },
+    }),
+  };
+}
