@@ -25,7 +25,7 @@ export interface Moments {
 /** Scales the gradient to a norm of at most `most`; returns the norm that it had. */
 export function clip(gradient: Float32Array, most: number): number {
   let squares = 0;
-  for (let i = 0; i < gradient.length; i++) squares += (gradient[i] ?? NaN) ** 2;
+  for (const slope of gradient) squares += slope * slope;
   const norm = Math.sqrt(squares);
   const factor = most / (norm + 1e-6);
   if (factor < 1)

@@ -4,6 +4,15 @@ import { preTokenizers } from '../../../src/models/preTokenizers.ts';
 /** Names the separator of documents, the vocabulary's last token. */
 const separator = '<|endoftext|>';
 
+/** What the Rust tokenizers want to be told of an added token. */
+const isolated = {
+  single_word: false,
+  lstrip: false,
+  rstrip: false,
+  normalized: false,
+  special: true,
+};
+
 /** GPT-2's words, as the `gpt-2` pre-tokenizer splits them. */
 const words = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu;
 
@@ -21,24 +30,28 @@ export function wordCounts(texts: Iterable<string>): Map<string, number> {
  */
 export function bytePairTokenizer(counts: ReadonlyMap<string, number>, size: number): string {
   const tokens = Array.from({ length: 256 }, (_, byte) => spellingOf(byte));
+  const ids = new Map(tokens.map((token, id) => [token, id]));
   const merges: [string, string][] = [];
   const pairs = new Pairs(counts);
   while (tokens.length < size - 1) {
     const pair = pairs.mostFrequent();
     if (!pair) break;
     const [a, b] = pair.map(id => tokens[id] ?? '') as [string, string];
-    pairs.merge(...pair, tokens.length);
+    // Two pairs may give the same token: "ab" with "c", and "a" with "bc".
+    const merged = ids.get(a + b) ?? tokens.push(a + b) - 1;
+    ids.set(a + b, merged);
+    pairs.merge(...pair, merged);
     merges.push([a, b]);
-    tokens.push(a + b);
   }
   tokens.push(separator);
+  const byteLevel = preTokenizers.get('gpt-2')?.json;
   return JSON.stringify({
     version: '1.0',
-    added_tokens: [{ id: tokens.length - 1, content: separator, special: true, normalized: false }],
+    added_tokens: [{ id: tokens.length - 1, content: separator, ...isolated }],
     normalizer: null,
-    pre_tokenizer: preTokenizers.get('gpt-2')?.json,
+    pre_tokenizer: byteLevel,
     post_processor: null,
-    decoder: { type: 'ByteLevel' },
+    decoder: byteLevel,
     model: {
       type: 'BPE',
       vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),

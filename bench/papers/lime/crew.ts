@@ -12,7 +12,7 @@ export async function trainInProcesses(
     readonly processes: number;
     readonly args: readonly string[];
     readonly signal: AbortSignal;
-    done(): Promise<void>;
+    readonly done: () => Promise<void>;
   },
 ): Promise<void> {
   const { processes, args, signal, done } = options;

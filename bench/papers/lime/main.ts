@@ -15,9 +15,8 @@ import { readTrained, type Cell } from './cell.ts';
 import { trainInProcesses } from './crew.ts';
 import { lossPlot } from './lossPlot.ts';
 import { experimentOf } from './options.ts';
-import type { Results } from './results.ts';
-import { rounded } from './results.ts';
-import { measuredSpeed } from './speed.ts';
+import { rounded, type Results } from './results.ts';
+import { keptSpeed, measuredSpeed } from './speed.ts';
 import { report } from './tables.ts';
 import { openTexts } from './text.ts';
 
@@ -58,11 +57,14 @@ async function main(signal: AbortSignal): Promise<void> {
   };
   if (!experiment.reportOnly) {
     const done = async (): Promise<void> => {
-      await write(undefined);
+      await write(await keptSpeed(out));
     };
     await trainInProcesses(await missing(), { processes, args, signal, done });
   }
-  await write(await measuredSpeed(experiment, texts, log));
+  const speed = experiment.reportOnly
+    ? await keptSpeed(out)
+    : await measuredSpeed(out, { settings, train: texts.train, rounds: experiment.speedRounds });
+  await write(speed);
   console.log(file('lime.md'));
 }
 

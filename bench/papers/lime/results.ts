@@ -44,3 +44,11 @@ export function paired(
 export function perplexity({ ce }: Pick<Trained, 'ce'>): number {
   return Math.exp(ce);
 }
+
+/** The step at which a model's held-out loss comes down to a value, between two points on a straight line. */
+export function reachedAt({ heldOut }: Pick<Trained, 'heldOut'>, ce: number): number | undefined {
+  const after = heldOut.findIndex(point => point.ce <= ce);
+  const [low, high] = [heldOut[after - 1], heldOut[after]];
+  if (!low || !high) return high?.step;
+  return low.step + ((low.ce - ce) / (low.ce - high.ce)) * (high.step - low.step);
+}

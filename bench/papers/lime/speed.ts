@@ -1,6 +1,9 @@
 import { spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { writeText } from '../report.ts';
 import { ratio, takeTurns, timed, type Contestant, type Ratio } from '../../parts/contestants.ts';
 import { armNamed, configOf, type Settings } from './cell.ts';
 import { newState } from './checkpoint.ts';
@@ -25,14 +28,26 @@ export interface SpeedRow {
 const architectures = ['llama', 'lime'] as const;
 type Architecture = (typeof architectures)[number];
 
-/** Steps of training by turns with PyTorch; nothing where `LOUPE_PYTHON` names no Python, or of no rounds. */
+interface SpeedRequest {
+  readonly settings: Settings;
+  readonly train: Windows;
+  readonly rounds: number;
+}
+
+/** What was measured before, in the folder of the experiment. */
+export async function keptSpeed(out: string): Promise<SpeedResult | undefined> {
+  const kept = await readFile(keptAt(out), 'utf8').catch(() => undefined);
+  return kept === undefined ? undefined : (JSON.parse(kept) as SpeedResult);
+}
+
+/** Steps of training by turns with PyTorch, once; not where `LOUPE_PYTHON` names no Python, or of no rounds. */
 export async function measuredSpeed(
-  settings: Settings,
-  train: Windows,
-  rounds: number,
+  out: string,
+  { settings, train, rounds }: SpeedRequest,
 ): Promise<SpeedResult | undefined> {
   const python = process.env['LOUPE_PYTHON'];
-  if (python === undefined || rounds === 0) return undefined;
+  const kept = await keptSpeed(out);
+  if (kept || python === undefined || rounds === 0) return kept;
   let pytorch = '';
   const rows: SpeedRow[] = [];
   for (const threads of [1, 2]) {
@@ -51,7 +66,13 @@ export async function measuredSpeed(
       rows.push({ threads, architecture, one, batch });
     }
   }
-  return { pytorch, rounds, rows };
+  const result = { pytorch, rounds, rows };
+  await writeText(keptAt(out), JSON.stringify(result));
+  return result;
+}
+
+function keptAt(out: string): string {
+  return join(out, 'speed.json');
 }
 
 async function own(

@@ -47,6 +47,7 @@ export async function trainCell(cell: Cell, options: TrainingOptions): Promise<T
     const gradient = new Float32Array(state.weights.length);
     const measure = (windows: number) => crossEntropy(graph, state, texts.heldOut, windows, signal);
     while (state.losses.length < settings.steps) {
+      if (signal.aborted) await writeState(path, state);
       signal.throwIfAborted();
       const start = performance.now();
       const step = state.losses.length + 1;
@@ -57,7 +58,7 @@ export async function trainCell(cell: Cell, options: TrainingOptions): Promise<T
       const tokens = batch.length * (texts.train.length - 1);
       const rate = rateOf(settings, step);
       const { loss } = await takeStep(graph, { ...state, gradient }, batch, { arm, step, rate });
-      state.losses.push(loss);
+      state.losses.push(Math.fround(loss)); // as a checkpoint keeps it
       state.seconds += (performance.now() - start) / 1e3;
       if (step % settings.every === 0) {
         state.heldOut.push({ step, ce: await measure(settings.soonWindows) });
