@@ -18,12 +18,14 @@ export interface SpeedResult {
 }
 
 export interface SpeedRow {
-  readonly threads: number;
   readonly architecture: Architecture;
   /** PyTorch's time of a step over ours, above 1 where we are faster; windows one by one, and in one batch. */
   readonly one: Ratio;
   readonly batch: Ratio;
 }
+
+/** As each training has it: two trainings of one thread are faster than one of two. */
+const threads = 1;
 
 const architectures = ['llama', 'lime'] as const;
 type Architecture = (typeof architectures)[number];
@@ -48,25 +50,19 @@ export async function measuredSpeed(
   const python = process.env['LOUPE_PYTHON'];
   const kept = await keptSpeed(out);
   if (kept || python === undefined || rounds === 0) return kept;
-  let pytorch = '';
-  const rows: SpeedRow[] = [];
-  for (const threads of [1, 2]) {
-    const peer = await startPeer(python, settings, threads);
-    pytorch = peer.version;
-    const contestants: Contestant[] = [];
-    for (const one of architectures) {
-      contestants.push(await own(one, settings, train, threads));
-      contestants.push(peer.step(one), peer.step(`batch:${one}`));
-    }
-    const times = await takeTurns(contestants, { rounds, warmUp: 3 });
-    for (const architecture of architectures) {
-      const against = (name: string): Ratio =>
-        ratio(times, `PyTorch ${name}`, `Loupe ${architecture}`);
-      const [one, batch] = [against(architecture), against(`batch:${architecture}`)];
-      rows.push({ threads, architecture, one, batch });
-    }
+  const peer = await startPeer(python, settings);
+  const contestants: Contestant[] = [];
+  for (const one of architectures) {
+    contestants.push(await own(one, settings, train));
+    contestants.push(peer.step(one), peer.step(`batch:${one}`));
   }
-  const result = { pytorch, rounds, rows };
+  const times = await takeTurns(contestants, { rounds, warmUp: 3 });
+  const rows = architectures.map(architecture => {
+    const against = (name: string): Ratio =>
+      ratio(times, `PyTorch ${name}`, `Loupe ${architecture}`);
+    return { architecture, one: against(architecture), batch: against(`batch:${architecture}`) };
+  });
+  const result = { pytorch: peer.version, rounds, rows };
   await writeText(keptAt(out), JSON.stringify(result));
   return result;
 }
@@ -79,7 +75,6 @@ async function own(
   architecture: Architecture,
   settings: Settings,
   train: Windows,
-  threads: number,
 ): Promise<Contestant> {
   const arm = armNamed(architecture);
   const graph = await LossGraph.open(configOf(settings, arm), threads);
@@ -94,7 +89,7 @@ async function own(
   };
 }
 
-async function startPeer(python: string, settings: Settings, threads: number) {
+async function startPeer(python: string, settings: Settings) {
   const script = fileURLToPath(new URL('../../peers/limeTraining.py', import.meta.url));
   const child = spawn(python, [script, JSON.stringify(settings), String(threads)], {
     stdio: ['pipe', 'pipe', 'inherit'],

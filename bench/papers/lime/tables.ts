@@ -153,16 +153,12 @@ function maps(results: Results): string[] {
 
 function speed(result: SpeedResult | undefined): string[] {
   if (!result) return ['Not measured.'];
-  const rows = result.rows.map(({ architecture, threads, one, batch }) => [
+  const rows = result.rows.map(({ architecture, one, batch }) => [
     architecture === 'lime' ? 'LIMe' : 'LLaMA',
-    String(threads),
     ...[one.median, one.ofMinima, batch.median, batch.ofMinima].map(value => value.toFixed(2)),
   ]);
   return [
-    `A whole training step, PyTorch ${result.pytorch}'s time over Loupe's: above 1, Loupe is faster. Taken by turns in one run, ${result.rounds} rounds: median of the ratios within rounds, and ratio of the shortest. Loupe's graph takes one window per run; PyTorch is shown doing the same, and with the step's windows in one batch. Loupe's AdamW is plain TypeScript on one thread.`,
-    markdownTable(
-      ['', 'threads', 'median', 'of the shortest', 'one batch: median', 'of the shortest'],
-      rows,
-    ),
+    `A whole training step on one thread, PyTorch ${result.pytorch}'s time over Loupe's: above 1, Loupe is faster. Taken by turns in one run, ${result.rounds} rounds: median of the ratios within rounds, and ratio of the shortest. Loupe's graph takes one window per run; PyTorch is shown doing the same, and with the step's windows in one batch. Loupe's AdamW is plain TypeScript.`,
+    markdownTable(['', 'median', 'of the shortest', 'one batch: median', 'of the shortest'], rows),
   ];
 }
