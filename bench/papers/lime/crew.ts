@@ -22,6 +22,7 @@ export async function trainInProcesses(
     if (!first) return;
     const child = fork(fileURLToPath(new URL('./worker.ts', import.meta.url)), args, {
       execArgv: process.execArgv,
+      detached: true, // a session each: Linux shares the processor among sessions
     });
     try {
       for (let cell = waiting.shift(); cell; cell = waiting.shift()) {

@@ -45,7 +45,6 @@ function curves(results: Results): Panel {
 
 function endings(results: Results): Panel {
   const series = arms.flatMap(({ name, label }, i): Series[] => {
-    if (name === 'llama') return [];
     const ratios = paired(results, name, 'llama', ({ ce }) => ce).map(
       difference => 100 * Math.expm1(difference),
     );
@@ -59,7 +58,7 @@ function endings(results: Results): Panel {
     x: {
       label: 'a dot per arm: mean and range of its seeds',
       ticks: [],
-      range: [0.5, arms.length],
+      range: [-0.5, arms.length - 0.5],
     },
     y: { label: '%', ...axisOf(series, 1) },
     series,

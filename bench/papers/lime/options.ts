@@ -76,16 +76,15 @@ export function experimentOf(args: string[]): Experiment {
   };
 }
 
-/** The two main arms with every seed first, then the ablations of the routers. */
+/** Those that say most first: the two main arms a seed or two ahead of the ablations of the routers. */
 function cellsOf(names: readonly string[], seeds: number, ablationSeeds: number): Cell[] {
   const isMain = (name: string): boolean => name === 'lime' || name === 'llama';
-  const all = (some: readonly string[], count: number): Cell[] =>
-    Array.from({ length: count }, (_, seed) => some.map(arm => ({ arm, seed }))).flat();
-  return [
-    ...all(names.filter(isMain), seeds),
-    ...all(
-      names.filter(name => !isMain(name)),
-      ablationSeeds,
-    ),
-  ];
+  return names
+    .flatMap(arm =>
+      Array.from({ length: isMain(arm) ? seeds : ablationSeeds }, (_, seed) => ({
+        ...{ arm, seed, rank: isMain(arm) ? seed : seed + 1.5 },
+      })),
+    )
+    .sort((a, b) => a.rank - b.rank)
+    .map(({ arm, seed }) => ({ arm, seed }));
 }

@@ -15,6 +15,8 @@ export interface SpeedResult {
   readonly pytorch: string;
   readonly rounds: number;
   readonly rows: readonly SpeedRow[];
+  /** The time of LIMe's step over LLaMA's, both windows one by one. */
+  readonly limeOverLlama: { readonly loupe: Ratio; readonly pytorch: Ratio };
 }
 
 export interface SpeedRow {
@@ -62,7 +64,9 @@ export async function measuredSpeed(
       ratio(times, `PyTorch ${name}`, `Loupe ${architecture}`);
     return { architecture, one: against(architecture), batch: against(`batch:${architecture}`) };
   });
-  const result = { pytorch: peer.version, rounds, rows };
+  const routing = (of: string): Ratio => ratio(times, `${of} lime`, `${of} llama`);
+  const limeOverLlama = { loupe: routing('Loupe'), pytorch: routing('PyTorch') };
+  const result = { pytorch: peer.version, rounds, rows, limeOverLlama };
   await writeText(keptAt(out), JSON.stringify(result));
   return result;
 }

@@ -1,3 +1,4 @@
+import type { Ratio } from '../../parts/contestants.ts';
 import { markdownTable, spreadText } from '../table.ts';
 import { arms } from './arms.ts';
 import { initialMap, meanMap, resemblance } from './maps.ts';
@@ -160,5 +161,10 @@ function speed(result: SpeedResult | undefined): string[] {
   return [
     `A whole training step on one thread, PyTorch ${result.pytorch}'s time over Loupe's: above 1, Loupe is faster. Taken by turns in one run, ${result.rounds} rounds: median of the ratios within rounds, and ratio of the shortest. Loupe's graph takes one window per run; PyTorch is shown doing the same, and with the step's windows in one batch. Loupe's AdamW is plain TypeScript.`,
     markdownTable(['', 'median', 'of the shortest', 'one batch: median', 'of the shortest'], rows),
+    `A step of LIMe over one of LLaMA: ${ratioText(result.limeOverLlama.loupe)}; in PyTorch ${ratioText(result.limeOverLlama.pytorch)}.`,
   ];
+}
+
+function ratioText({ median, ofMinima }: Ratio): string {
+  return `${median.toFixed(2)} (of the shortest ${ofMinima.toFixed(2)})`;
 }

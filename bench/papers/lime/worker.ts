@@ -7,6 +7,7 @@ import { trainCell } from './training.ts';
 const interrupt = new AbortController();
 process.once('SIGINT', () => interrupt.abort(new Error('Interrupted.')));
 process.once('SIGTERM', () => interrupt.abort(new Error('Interrupted.')));
+process.once('disconnect', () => interrupt.abort(new Error('The experiment ended.')));
 
 const { signal } = interrupt;
 const { out, settings, textRequest, threads } = experimentOf(process.argv.slice(2));
