@@ -11,11 +11,12 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure } from '../../../src/common/failure.ts';
 import { commandText, circumstances, writeReport, writeText } from '../report.ts';
-import { readTrained, type Cell } from './cell.ts';
+import { cellFolder, readTrained, type Cell } from './cell.ts';
+import { readState } from './checkpoint.ts';
 import { trainInProcesses } from './crew.ts';
 import { lossPlot } from './lossPlot.ts';
 import { experimentOf } from './options.ts';
-import { rounded, type Results } from './results.ts';
+import { rounded, type Curve, type Results } from './results.ts';
 import { keptSpeed, measuredSpeed } from './speed.ts';
 import { report } from './tables.ts';
 import { openTexts } from './text.ts';
@@ -33,6 +34,15 @@ async function main(signal: AbortSignal): Promise<void> {
     const found = await Promise.all(cells.map(cell => readTrained(out, cell)));
     return cells.filter((_, i) => !found[i]);
   };
+  const unfinishedOf = async (rest: readonly Cell[]): Promise<Curve[]> => {
+    const states = await Promise.all(
+      rest.map(cell => readState(join(cellFolder(out, cell), 'checkpoint.safetensors'))),
+    );
+    return rest.flatMap((cell, i) => {
+      const { heldOut = [] } = states[i] ?? {};
+      return heldOut.length > 0 ? [{ ...cell, heldOut }] : [];
+    });
+  };
   await mkdir(place, { recursive: true });
   const file = (name: string): string => join(place, name);
   const write = async (speed: Results['speed']): Promise<void> => {
@@ -49,6 +59,7 @@ async function main(signal: AbortSignal): Promise<void> {
         unitsPerToken: texts.unitsPerToken,
       },
       trained: found.filter(one => one !== undefined),
+      unfinished: await unfinishedOf(await missing()),
       speed,
     });
     await writeText(file('lime.json'), `${JSON.stringify(results)}\n`);

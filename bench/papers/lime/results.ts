@@ -1,6 +1,9 @@
 import type { Settings, Trained } from './cell.ts';
 import type { SpeedResult } from './speed.ts';
 
+/** A training's held-out loss so far. */
+export type Curve = Pick<Trained, 'arm' | 'seed' | 'heldOut'>;
+
 /** Everything that docs/results/lime.json keeps. */
 export interface Results {
   readonly command: string;
@@ -12,6 +15,8 @@ export interface Results {
     readonly unitsPerToken: number;
   };
   readonly trained: readonly Trained[];
+  /** Trainings under way. */
+  readonly unfinished: readonly Curve[];
   readonly speed: SpeedResult | undefined;
 }
 

@@ -27,7 +27,7 @@ export function report(results: Results): string {
     ]),
     section('Seed by seed', [bySeed(results)]),
     section('Over the training', [
-      'Nats per token on the first windows of the held-out text, means over the seeds.',
+      `Nats per token of LLaMA on the first ${results.settings.soonWindows} windows of the held-out text, and what the others have above (+) or below it (-) there. Seed 0. Rows that end early: trainings that had not ended.`,
       overTraining(results),
       sooner(results),
     ]),
@@ -94,25 +94,33 @@ function bySeed(results: Results): string {
   return markdownTable(['perplexity', ...seeds.map(seed => `seed ${seed}`)], rows);
 }
 
+/** Seed 0, which most arms have. */
 function overTraining(results: Results): string {
-  const { settings } = results;
+  const { settings, trained, unfinished } = results;
   const tokens = settings.windows * settings.shape.contextLength;
-  const steps = (results.trained[0]?.heldOut ?? [])
-    .map(({ step }) => step)
-    .filter((_, i) => i % 2 === 1);
+  const curves = [...trained, ...unfinished].filter(({ seed }) => seed === 0);
+  const steps = Array.from(
+    { length: Math.floor(settings.steps / settings.every) },
+    (_, i) => (i + 1) * settings.every,
+  ).filter((_, i) => i % 2 === 0 && i > 0);
+  const ce = (arm: string, step: number): number | undefined =>
+    curves.find(one => one.arm === arm)?.heldOut.find(point => point.step === step)?.ce;
   const rows = arms
-    .filter(({ name }) => ofArm(results, name).length > 0)
+    .filter(({ name }) => ce(name, steps[0] ?? NaN) !== undefined)
     .map(({ name, label }) => [
       label,
       ...steps.map(step => {
-        const values = ofArm(results, name).flatMap(
-          ({ heldOut }) => heldOut.find(point => point.step === step)?.ce ?? [],
-        );
-        return spreadText([values.reduce((sum, ce) => sum + ce, 0) / values.length]);
+        const [own, other] = [ce(name, step), ce('llama', step)];
+        if (own === undefined || other === undefined) return '';
+        return name === 'llama' ? own.toFixed(3) : signed(own - other);
       }),
     ]);
   const head = steps.map(step => `${count(Math.round((step * tokens) / 1000))}k`);
   return markdownTable(['tokens', ...head], rows);
+}
+
+function signed(value: number): string {
+  return `${value > 0 ? '+' : ''}${value.toFixed(3)}`;
 }
 
 /** How much sooner LIMe is where LLaMA ends. */
@@ -141,13 +149,13 @@ function maps(results: Results): string[] {
       ]),
     );
   const percent = (value: number): string => (100 * value).toFixed(0);
-  const signed = (value: number): string =>
+  const points = (value: number): string =>
     (value > 0 ? '+' : '') + percent(value).replace('-0', '0');
   return [
     'Share of each buffer in what a layer reads, %: mean |R| over heads and source heads, rows sum to 100; mean over the seeds. Buffer 1 holds the keys and values made from the embeddings.',
     shown(at => percent(mean[at] ?? NaN)),
     'The same minus its expectation at initialisation, in points.',
-    shown(at => signed((mean[at] ?? NaN) - (initial[at] ?? NaN))),
+    shown(at => points((mean[at] ?? NaN) - (initial[at] ?? NaN))),
     resemblance(all, initial),
   ];
 }
