@@ -131,7 +131,8 @@ function sooner(results: Results): string {
     const step = end && reachedAt(one, end.ce);
     return end && step !== undefined ? [100 * (1 - step / end.step)] : [];
   });
-  return `Where the LLaMA of its seed ends, LIMe is after ${spreadText(shares, { digits: 1 })} % fewer tokens (between two points the curve is taken as straight).`;
+  const all = ofArm(results, 'lime').length;
+  return `LIMe comes to where the LLaMA of its seed ends in ${shares.length} of ${all} seeds: there after ${spreadText(shares, { digits: 1 })} % fewer tokens (between two points the curve is taken as straight), in the others not at all.`;
 }
 
 function maps(results: Results): string[] {
