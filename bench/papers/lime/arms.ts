@@ -21,7 +21,7 @@ const last = (count: number): Arm => ({
 
 const first = (count: number): Arm => ({
   name: `first-${count}`,
-  label: `own, previous and first ${count}`,
+  label: `own, previous, first ${count}`,
   architecture: 'lime',
   reads: (layer, buffer) => buffer >= layer - 1 || buffer < count,
 });
@@ -35,7 +35,7 @@ export const arms: readonly Arm[] = [
   { name: 'lime', label: 'LIMe, all buffers', architecture: 'lime', reads: () => true },
   {
     name: 'average',
-    label: 'mean of all so far, fixed',
+    label: 'mean of all, fixed',
     architecture: 'lime',
     reads: () => true,
     isAverage: true,
