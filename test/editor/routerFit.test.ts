@@ -30,7 +30,7 @@ describe('fitting routers on the workspace', () => {
     await page.keyboard.press('Enter');
     const widget = page.locator('.quick-input-widget');
     await widget.getByText(/[\d.]+ GB of memory while it runs/).waitFor({ timeout: patience });
-    assert.match(await widget.innerText(), /[\d,]+ tokens\s+about \d+ (?:s|min|h)/);
+    assert.match(await widget.innerText(), /[\d,]+ tokens\s*about \d+ (?:s|min|h)/);
     await widget.getByText('Another number…').click();
     await widget.getByText('counted with repetition').waitFor();
     await input.fill('3072');
