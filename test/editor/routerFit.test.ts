@@ -68,6 +68,9 @@ describe('fitting routers on the workspace', () => {
     const map = await webview(page, 'main[data-state="ready"] .tabs');
     await map.getByLabel('Routers').selectOption({ label: 'Fitted: samples' });
     await map.locator('.badge', { hasText: 'Fitted, not trained' }).waitFor();
-    assert.match(await map.locator('header').innerText(), /3,072 tokens/);
+    await map
+      .locator('header')
+      .getByText(/on 3,072 tokens: held-out CE [\d.]+ → [\d.]+/)
+      .waitFor();
   });
 });
