@@ -10,6 +10,11 @@ export function floatAttribute(node: NodeProto, name: string, otherwise: number)
   return node.attribute.find(attribute => attribute.name === name)?.f ?? otherwise;
 }
 
+export function textAttribute(node: NodeProto, name: string, otherwise: string): string {
+  const bytes = node.attribute.find(attribute => attribute.name === name)?.s;
+  return bytes ? new TextDecoder().decode(bytes) : otherwise;
+}
+
 export function intsAttribute(node: NodeProto, name: string): readonly number[] | undefined {
   return node.attribute.find(attribute => attribute.name === name)?.ints.map(Number);
 }

@@ -178,6 +178,11 @@ const cases: GradientCase[] = [
     rest: graph => [graph.int64([0]), graph.int64([2]), graph.int64([-1]), graph.int64([1])],
     note: ', with steps',
   }),
+  one('Pad', [[2, 3]], { rest: ints(1, 0, 2, 1) }),
+  one('Pad', [[2, 3, 2]], {
+    rest: graph => [graph.int64([1, 2]), undefined, graph.int64([-1])],
+    note: ', one axis',
+  }),
   one('Gather', [[4, 3]], { rest: ints(2, 0, 2, -1), note: ', rows that repeat' }),
   one('Gather', [[2, 4, 3]], {
     rest: graph => [graph.int64([1, 3, 1, 0], [2, 2])],

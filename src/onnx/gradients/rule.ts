@@ -1,6 +1,6 @@
 import type { NodeProto } from 'onnx-buf';
 import { Failure } from '../../common/failure.ts';
-import { floatAttribute, intAttribute, intsAttribute } from '../attributes.ts';
+import { floatAttribute, intAttribute, intsAttribute, textAttribute } from '../attributes.ts';
 import type { Value } from '../graph.ts';
 import type { Algebra } from './algebra.ts';
 
@@ -64,6 +64,10 @@ export class OpNode {
 
   float(name: string, otherwise: number): number {
     return floatAttribute(this.proto, name, otherwise);
+  }
+
+  text(name: string, otherwise: string): string {
+    return textAttribute(this.proto, name, otherwise);
   }
 
   ints(name: string): readonly number[] | undefined {

@@ -33,6 +33,7 @@ export const shapingRules: RuleTable = {
     },
   ],
   Slice: (math, node, d) => [() => padded(math, node, d)],
+  Pad: (math, node, d) => [() => unpadded(math, node, d)],
   Gather: (math, node, d) => [() => gathered(math, node, d)],
   GatherElements: (math, node, d) => [
     () => scattered(math, node.a, node.b, d, node.int('axis', 0)),
@@ -68,6 +69,18 @@ function gathered(math: Algebra, node: OpNode, d: Value): Value {
   const shape = math.op('Concat', [before, count, behind], { axis: 0n });
   const indices = math.op('Expand', [math.reshape(node.b, column), shape]);
   return scattered(math, node.a, indices, math.reshape(d, shape), axis);
+}
+
+/** Of `d`, what lies where the input of a Pad lay. */
+function unpadded(math: Algebra, node: OpNode, d: Value): Value {
+  if (node.text('mode', 'constant') !== 'constant') node.refuse('pads with other than a constant');
+  if (math.constant(node.b)?.some(count => count < 0)) node.refuse('cuts off');
+  const axes = node.optionalInput(3);
+  const [before] = math.graph.outputsOf(2, 'Split', [node.b], { axis: 0n, num_outputs: 2n });
+  if (!before) throw new Error('Split gives two parts');
+  const shape = math.shape(node.a);
+  const lengths = axes ? math.op('Gather', [shape, axes]) : shape;
+  return math.op('Slice', [d, before, math.add(before, lengths), ...(axes ? [axes] : [])]);
 }
 
 /** What a Slice left out, as zeros around `d`. */
