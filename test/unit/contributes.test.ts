@@ -41,9 +41,12 @@ function found(path: string, pattern: RegExp): string[] {
 
 describe('package.json and the editor', () => {
   it('declare the same commands', () => {
-    const registered = ['src/editor/commands.ts', 'src/editor/trainingCommands.ts']
-      .flatMap(file => found(file, /^ {2}'(loupe\.\w+)':/gm))
-      .sort();
+    const registered = [
+      ...['src/editor/commands.ts', 'src/editor/trainingCommands.ts'].flatMap(file =>
+        found(file, /^ {2}'(loupe\.\w+)':/gm),
+      ),
+      ...found('src/editor/layerMapPanel.ts', /registerCommand\('(loupe\.\w+)'/g),
+    ].sort();
     assert.ok(registered.length > 10);
     assert.deepEqual(registered, [...commands].sort());
     assert.ok(contributes.commands.every(({ category }) => category === 'Loupe'));
@@ -85,13 +88,15 @@ describe('package.json and the editor', () => {
   it('declare every colour that the tints use, for every kind of theme', () => {
     const ids = new Set(contributes.colors.map(({ id }) => id));
     for (let step = 1; step <= 10; step++) {
-      assert.ok(ids.has(`loupe.activation${step}`) && ids.has(`loupe.underline${step}`));
+      for (const name of ['activation', 'underline', 'route', 'routeUnderline']) {
+        assert.ok(ids.has(`loupe.${name}${step}`));
+      }
     }
     for (const name of ['shrunk', 'shrunkUnderline', 'grown', 'grownUnderline']) {
       for (let step = 1; step <= 5; step++) assert.ok(ids.has(`loupe.${name}${step}`));
     }
     assert.ok(ids.has('loupe.overviewRuler'));
-    assert.equal(ids.size, 41);
+    assert.equal(ids.size, 61);
     for (const { defaults } of contributes.colors) {
       assert.deepEqual(Object.keys(defaults).sort(), [
         'dark',
