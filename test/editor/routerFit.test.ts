@@ -70,7 +70,7 @@ describe('fitting routers on the workspace', () => {
     await map.locator('.badge', { hasText: 'Fitted, not trained' }).waitFor();
     await map
       .locator('header')
-      .getByText(/on 3,072 tokens: held-out CE [\d.]+ → [\d.]+/)
+      .getByText(/on [\d,]+ tokens: held-out CE [\d.]+ → [\d.]+/)
       .waitFor();
   });
 });
