@@ -14,16 +14,22 @@ interface Place {
   readonly residual: boolean;
   /** How many values it has of one token: the model's width where it does not say. */
   readonly heads?: 'heads' | 'keyValueHeads';
+  readonly neurons?: true;
 }
 
 const places: Readonly<Record<LayerPlace, Place>> = {
   hook_resid_pre: { after: 0, residual: true },
+  'ln1.hook_normalized': { after: 1, residual: false },
   'attn.hook_q': { after: 1, residual: false, heads: 'heads' },
   'attn.hook_k': { after: 1, residual: false, heads: 'keyValueHeads' },
   'attn.hook_v': { after: 1, residual: false, heads: 'keyValueHeads' },
   'attn.hook_z': { after: 1, residual: false, heads: 'heads' },
+  'attn.hook_pattern': { after: 1, residual: false },
   hook_attn_out: { after: 1, residual: false },
   hook_resid_mid: { after: 1, residual: true },
+  'ln2.hook_normalized': { after: 2, residual: false },
+  'mlp.hook_in': { after: 2, residual: false },
+  'mlp.hook_post': { after: 2, residual: false, neurons: true },
   hook_mlp_out: { after: 2, residual: false },
   hook_resid_post: { after: 2, residual: true },
 };
@@ -69,13 +75,14 @@ export function isResidual(hook: Hook): boolean {
   return parsed ? places[parsed.place].residual : hook === 'hook_embed';
 }
 
-/** Values of one token at the hook: D, or those of all its heads together. */
+/** Values of one token at the hook: D, the feed-forward part's neurons, or those of all its heads together. */
 export function hookWidth(
   hook: Hook,
-  config: Pick<ModelConfig, 'width' | 'heads' | 'keyValueHeads' | 'headWidth'>,
+  config: Pick<ModelConfig, 'width' | 'heads' | 'keyValueHeads' | 'headWidth' | 'feedForward'>,
 ): number {
   const parsed = parse(hook);
-  const heads = parsed && places[parsed.place].heads;
+  const { heads, neurons } = parsed ? places[parsed.place] : {};
+  if (neurons) return config.feedForward;
   return heads === undefined ? config.width : config[heads] * config.headWidth;
 }
 
