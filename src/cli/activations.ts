@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import type { ActivationsResult } from '../contracts/commandLine.ts';
 import type { Hook } from '../contracts/hooks.ts';
 import { ModelRunner, type RunResult } from '../engine/modelRunner.ts';
-import { hookNamed, hookWidth } from '../models/hooks.ts';
+import { hookNamed, hookWidth, isPattern } from '../models/hooks.ts';
 import type { ModelConfig } from '../models/model.ts';
 import { type Tensor, writeSafetensors } from '../weights/safetensors.ts';
 import {
@@ -90,18 +90,16 @@ function tensorsOf(
   result: RunResult,
   config: ModelConfig,
 ): Record<string, Tensor> {
-  const f32 = (data: Float32Array, columns: number): Tensor => ({
-    dtype: 'F32',
-    shape: [ids.length, columns],
-    data,
-  });
+  const f32 = (data: Float32Array, ...shape: number[]): Tensor => ({ dtype: 'F32', shape, data });
   const hooks: [Hook, Tensor][] = [...result.hooks].map(([hook, data]) => [
     hook,
-    f32(data, hookWidth(hook, config)),
+    isPattern(hook)
+      ? f32(data, config.heads, ids.length, ids.length)
+      : f32(data, ids.length, hookWidth(hook, config)),
   ]);
   return {
     ids: { dtype: 'I64', shape: [ids.length], data: BigInt64Array.from(ids, BigInt) },
     ...Object.fromEntries(hooks),
-    ...(result.logits && { logits: f32(result.logits, config.vocabulary) }),
+    ...(result.logits && { logits: f32(result.logits, ids.length, config.vocabulary) }),
   };
 }

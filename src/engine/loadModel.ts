@@ -1,13 +1,16 @@
 import { realpath } from 'node:fs/promises';
+import { totalmem } from 'node:os';
 import { Failure } from '../common/failure.ts';
 import type { LoadProgress, ModelInfo, ModelRequest } from '../contracts/engine.ts';
 import { readFittedRouters, requireFitting } from '../lime/fittedRouters.ts';
-import type { Weights } from '../models/llama.ts';
+import type { Weights } from '../models/decoderGraph.ts';
 import type { ModelConfig, Tokenizer } from '../models/model.ts';
-import { dequantised, type MappedWeight } from '../weights/dequantised.ts';
+import type { PlannedWeight } from '../weights/dequantised.ts';
+import type { MappedWeight } from '../weights/dequantised.ts';
 import { fileHash, sha256 } from '../weights/fileHash.ts';
+import { mappedWeights } from '../weights/mappedWeights.ts';
 import { readModelFiles } from './modelFiles.ts';
-import { externalLocation } from './session.ts';
+import { externalLocation, isMappable, type SessionOptions } from './session.ts';
 
 /** Everything that running a model needs, but the sessions. */
 export interface LoadedModel {
@@ -16,6 +19,20 @@ export interface LoadedModel {
   readonly tokenizer: Tokenizer;
   readonly weights: Weights;
   readonly threads: number;
+}
+
+/** Beyond this part of the machine's memory weights stay mapped, rather than copied for the kernels. */
+const copiedPart = 1 / 4;
+
+/** How sessions of the model are to be opened. */
+export function sessionOptions({ weights, threads }: LoadedModel): SessionOptions {
+  const mapped = [...weights.values()];
+  const bytes = mapped.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  return {
+    threads,
+    prepack: bytes <= totalmem() * copiedPart,
+    keepConstants: mapped.some(({ type }) => type !== undefined && type !== 'float32'),
+  };
 }
 
 /** Reads a model's file or folder, and decodes its weights to the cache folder unless they are there. */
@@ -31,9 +48,11 @@ export async function loadModel(
   const checking = step('Checking the model file', 0, 0.1);
   const hash = await filesHash(files, { cacheFolder, signal, report: checking });
   const decoding = step('Decoding the weights', 0.1, 1);
-  const mapped = await dequantised(weights, { cacheFolder, hash, signal, report: decoding });
+  const mapped = await mappedWeights(weights, {
+    ...{ cacheFolder, hash, signal, report: decoding },
+    canMap: isMappable,
+  });
   const routers = request.routers === undefined ? [] : await fitted(request.routers, config, hash);
-  const encodings = new Set(weights.map(weight => weight.tensor.type.name));
   return {
     config: routers.length > 0 ? { ...config, architecture: 'lime' } : config,
     tokenizer,
@@ -54,9 +73,23 @@ export async function loadModel(
       vocabulary: config.vocabulary,
       contextLength: config.contextLength,
       device: 'CPU',
-      precision: `float32, decoded from ${[...encodings].join(', ')}`,
+      precision: precisionOf(mapped, weights),
     },
   };
+}
+
+/** What is computed in, and what the weights are held as. */
+function precisionOf(
+  mapped: ReadonlyMap<string, MappedWeight>,
+  weights: readonly PlannedWeight[],
+): string {
+  const isHalf = ({ name }: PlannedWeight) => mapped.get(name)?.type?.endsWith('16') === true;
+  const held = new Set(weights.filter(isHalf).map(({ tensor }) => tensor.type.name));
+  if (held.size > 0) return `float32, weights held as ${[...held].join(', ')}`;
+  const encodings = new Set(weights.map(({ tensor }) => tensor.type.name));
+  const [only, ...others] = encodings;
+  if (only === 'F32' && others.length === 0) return 'float32';
+  return `float32, decoded from ${[...encodings].join(', ')}`;
 }
 
 /** Where the routers lie that were fitted to this model; a LIMe model has its own, and takes no others. */

@@ -1,6 +1,6 @@
 import { Failure } from '../common/failure.ts';
 import type { Hook } from '../contracts/hooks.ts';
-import { hookAt, residualPoint, type ResidualPoint } from '../models/hooks.ts';
+import { cutPoint, hookAt, residualPoint, type ResidualPoint } from '../models/hooks.ts';
 import type { GraphRequest } from '../models/model.ts';
 import type { KeyValueCache } from './keyValueCache.ts';
 import type { LayerBuffers } from './layerBuffers.ts';
@@ -18,6 +18,8 @@ export interface BodyPass {
   /** Whether to run to the last layer, beyond the deepest hook. */
   readonly toEnd: boolean;
   readonly keep: boolean;
+  /** Of a hook that is no state of the residual stream, in place of what the model computes for it (T, hookWidth). */
+  readonly replaced: { readonly hook: Hook; readonly values: Float32Array } | undefined;
   /** LIMe: of all layers before the start, where the pass does not begin with token ids. */
   readonly buffers: LayerBuffers;
   readonly keepBuffers: boolean;
@@ -65,7 +67,8 @@ export class ModelBody {
       await pause(signal);
       const segment = await this.segment(part);
       const keepBuffers = pass.keepBuffers || i < parts.length - 1;
-      const result = await segment.run({ input, past, keep, buffers, keepBuffers });
+      const replacement = part.replaced && pass.replaced?.values;
+      const result = await segment.run({ input, past, keep, buffers, keepBuffers, replacement });
       for (const [layer, values] of result.buffers) buffers.set(layer, values);
       for (const [hook, values] of result.hooks) hooks.set(hook, values);
       for (const [name, tensor] of result.cache) cache.set(name, tensor);
@@ -87,22 +90,25 @@ export class ModelBody {
   private parts(pass: BodyPass): GraphRequest[] {
     const start = pass.start === undefined ? -1 : residualPoint(pass.start);
     const end = pass.toEnd ? 2 * this.model.config.layers : -1;
-    if (pass.hooks.length > 0) this.lastCut = Math.max(...pass.hooks.map(residualPoint));
-    else if (start >= 0) this.lastCut = start;
+    const replaced = pass.replaced?.hook;
+    const reached = [...pass.hooks, ...(replaced ? [replaced] : [])];
+    if (reached.length > 0) {
+      this.lastCut = Math.max(...reached.map(hook => cutPoint(hook, this.model.config)));
+    } else if (start >= 0) this.lastCut = start;
     const cut = this.lastCut ?? end;
     const parts: GraphRequest[] = [];
-    if (pass.hooks.length > 0 || (cut > start && cut < end)) {
-      parts.push(segmentOf(pass.start, [...pass.hooks, hookAt(cut)]));
+    if (reached.length > 0 || (cut > start && cut < end)) {
+      parts.push(segmentOf(pass.start, [...pass.hooks, hookAt(cut)], replaced));
     }
-    const reached = parts.length > 0 ? cut : start;
-    if (end > reached) {
+    const done = parts.length > 0 ? cut : start;
+    if (end > done) {
       parts.push(segmentOf(parts.length > 0 ? hookAt(cut) : pass.start, [hookAt(end)]));
     }
     return parts;
   }
 
   private segment(part: GraphRequest): Promise<ModelSegment> {
-    const key = JSON.stringify([part.from && residualPoint(part.from), part.hooks]);
+    const key = JSON.stringify([part.from && residualPoint(part.from), part.hooks, part.replaced]);
     const segment = this.segments.get(key) ?? ModelSegment.open(this.model, part);
     this.segments.delete(key);
     this.segments.set(key, segment);
@@ -116,6 +122,7 @@ export class ModelBody {
   }
 }
 
-function segmentOf(from: Hook | undefined, hooks: readonly Hook[]): GraphRequest {
-  return { ...(from && { from }), hooks: [...new Set(hooks)].sort(), head: 'none', cache: true };
+function segmentOf(from: Hook | undefined, hooks: readonly Hook[], replaced?: Hook): GraphRequest {
+  const ends = { ...(from && { from }), ...(replaced && { replaced }) };
+  return { ...ends, hooks: [...new Set(hooks)].sort(), head: 'none', cache: true };
 }

@@ -1,8 +1,8 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { readGgufLlama } from '../models/ggufLlama.ts';
-import { readLlamaFolder } from '../models/llamaFolder.ts';
+import { readGgufModel } from '../models/ggufModel.ts';
 import type { ModelConfig, Tokenizer } from '../models/model.ts';
+import { readModelFolder } from '../models/modelFolder.ts';
 import { ggufTokenizer } from '../models/tokenizer.ts';
 import { AbsentTokenizer, jsonTokenizer } from '../models/tokenizerJson.ts';
 import type { PlannedWeight } from '../weights/dequantised.ts';
@@ -26,11 +26,11 @@ export async function readModelFiles(path: string): Promise<ModelFiles> {
   const file = readGguf(path);
   const tokenizer = ggufTokenizer(file);
   const name = basename(file.path).replace(/\.gguf$/i, '');
-  return { name, ...readGgufLlama(file), tokenizer, files: [file.path] };
+  return { name, ...readGgufModel(file), tokenizer, files: [file.path] };
 }
 
 async function readFolder(folder: string): Promise<ModelFiles> {
-  const { config, weights, files } = await readLlamaFolder(folder);
+  const { config, weights, files } = await readModelFolder(folder);
   const path = join(folder, 'tokenizer.json');
   const isThere = (await stat(path).catch(() => undefined))?.isFile();
   const tokenizer = isThere

@@ -1,7 +1,8 @@
 import { Failure } from '../common/failure.ts';
 import { hookAt } from '../models/hooks.ts';
-import { buildLlama, feeds, fetches } from '../models/llama.ts';
-import type { LoadedModel } from './loadModel.ts';
+import { buildDecoder } from '../models/decoder.ts';
+import { feeds, fetches } from '../models/feeds.ts';
+import { type LoadedModel, sessionOptions } from './loadModel.ts';
 import { pause } from './pause.ts';
 import {
   float32Tensor,
@@ -58,10 +59,10 @@ export class ModelHead {
   private session(head: HeadRequest['head']): Promise<Session> {
     let session = this.sessions.get(head);
     if (!session) {
-      const { config, weights, threads } = this.model;
+      const { config, weights } = this.model;
       const from = hookAt(2 * config.layers);
-      const graph = buildLlama(config, weights, { from, hooks: [], head, cache: false });
-      session = openSession(graph, { threads });
+      const graph = buildDecoder(config, weights, { from, hooks: [], head, cache: false });
+      session = openSession(graph, sessionOptions(this.model));
       session.catch(() => this.sessions.delete(head));
       this.sessions.set(head, session);
     }

@@ -1,13 +1,14 @@
 import { Failure } from '../common/failure.ts';
 import type { LoadProgress, ModelInfo, ModelRequest } from '../contracts/engine.ts';
 import type { Hook } from '../contracts/hooks.ts';
-import { hookNamed, isResidual } from '../models/hooks.ts';
+import { hookNamed, hookWidth, isPattern, isResidual, spliceStart } from '../models/hooks.ts';
 import type { GraphRequest, ModelConfig, Tokenizer } from '../models/model.ts';
 import { KeyValueCache } from './keyValueCache.ts';
 import { bufferRows, type LayerBuffers } from './layerBuffers.ts';
 import { loadModel, type LoadedModel } from './loadModel.ts';
 import { ModelBody, type BodyResult } from './modelBody.ts';
 import { ModelHead, type HeadResult } from './modelHead.ts';
+import { joinedPatterns } from './patterns.ts';
 import { Unembedding, type UnembeddedRow } from './unembedding.ts';
 
 /** What to compute for a run of tokens: whole, or after a prefix whose keys and values are kept. */
@@ -27,10 +28,12 @@ export interface RunRequest {
   readonly signal?: AbortSignal;
 }
 
-/** The rest of the model from a replaced state of the residual stream, for a whole window. */
+/** The rest of the model from a replaced activation, for a whole window. */
 export interface SpliceRequest {
   readonly hook: Hook;
-  readonly activations: Float32Array; // (T, D)
+  readonly activations: Float32Array; // (T, hookWidth)
+  /** Where the hook is no state of the residual stream: the state at its `spliceStart`, of the same tokens (T, D). */
+  readonly residual?: Float32Array | undefined;
   /** Those of a run of the same tokens to this hook or further; a LIMe model needs them, others do not. */
   readonly buffers?: LayerBuffers | undefined;
   readonly hooks?: readonly Hook[];
@@ -41,7 +44,8 @@ export interface SpliceRequest {
 }
 
 export interface RunResult extends HeadResult {
-  readonly hooks: ReadonlyMap<Hook, Float32Array>; // (T, hookWidth) each
+  /** (T, hookWidth) each; patterns (H, T, S), S the number of tokens with the past's. */
+  readonly hooks: ReadonlyMap<Hook, Float32Array>;
   readonly cache?: KeyValueCache;
   /** Of the layers that ran, and those that were given; none for models that do not route. */
   readonly buffers?: LayerBuffers;
@@ -87,23 +91,31 @@ export class ModelRunner {
 
   /** Runs the rest of the model from a replaced activation; the first token of the window is position 0. */
   async splice(request: SpliceRequest): Promise<RunResult> {
-    const { hook, hooks = [], activations } = request;
-    const { width, layers } = this.config;
-    hookNamed(hook, layers);
-    if (!isResidual(hook)) {
+    const { hook, hooks = [], activations, residual } = request;
+    hookNamed(hook, this.config.layers);
+    if (isPattern(hook)) throw new Failure('usage', `${hook} cannot be replaced.`);
+    const tokens = this.rowsOf(activations, hookWidth(hook, this.config), hook);
+    this.refuseLength(tokens, 0);
+    if (isResidual(hook))
+      return this.inTurn({ ...request, hooks, start: hook, input: activations });
+    const start = spliceStart(hook, this.config);
+    if (!residual || this.rowsOf(residual, this.config.width, start) !== tokens) {
       throw new Failure(
         'usage',
-        `${hook} is no state of the residual stream: it cannot be replaced.`,
+        `To replace ${hook}, a run needs the state of the same tokens at ${start}.`,
       );
     }
-    if (activations.length % width !== 0) {
-      throw new Failure(
-        'mismatch',
-        `The replaced activation holds ${activations.length} values: expected rows of ${width}, the model's width.`,
-      );
-    }
-    this.refuseLength(activations.length / width, 0);
-    return this.inTurn({ ...request, hooks, start: hook, input: activations });
+    const replaced = { hook, values: activations };
+    return this.inTurn({ ...request, hooks, start, input: residual, replaced });
+  }
+
+  private rowsOf(values: Float32Array, width: number, hook: Hook): number {
+    const rows = values.length / width;
+    if (Number.isInteger(rows)) return rows;
+    throw new Failure(
+      'mismatch',
+      `The replaced activation holds ${values.length} values: expected rows of ${width}, the width of ${hook}.`,
+    );
   }
 
   /** The tokens whose logits each row (N, D) raises and lowers most, by the unembedding with the final norm's gain. */
@@ -151,6 +163,13 @@ export class ModelRunner {
         input: pass.input.subarray(from * rowLength, to * rowLength),
         past: cache,
         hooks: pass.hooks,
+        replaced: pass.replaced && {
+          hook: pass.replaced.hook,
+          values: pass.replaced.values.subarray(
+            (from * pass.replaced.values.length) / tokens,
+            (to * pass.replaced.values.length) / tokens,
+          ),
+        },
         toEnd: pass.head !== 'none',
         keep: pass.keep === true || to < tokens,
         buffers: bufferRows(pass.buffers ?? new Map(), tokens, [from, to]),
@@ -161,7 +180,15 @@ export class ModelRunner {
       results.push(result);
     }
     const hooks = new Map(
-      pass.hooks.map(hook => [hook, joined(results.map(result => result.hooks.get(hook)))]),
+      pass.hooks.map(hook => {
+        const parts = results.map(result => result.hooks.get(hook));
+        return [
+          hook,
+          isPattern(hook)
+            ? joinedPatterns(parts, this.config.heads, pass.past?.length)
+            : joined(parts),
+        ];
+      }),
     );
     const residual = joined(results.map(result => result.residual));
     const layers = pass.keepBuffers ? [...(results[0]?.buffers.keys() ?? [])] : [];
@@ -194,6 +221,7 @@ interface Pass extends Omit<RunRequest, 'tokenIds'> {
   /** Undefined: the input is token ids. */
   readonly start: Hook | undefined;
   readonly input: Uint32Array | Float32Array; // (T), or (T, D)
+  readonly replaced?: { readonly hook: Hook; readonly values: Float32Array };
   readonly buffers?: LayerBuffers | undefined;
 }
 

@@ -1,15 +1,17 @@
 import { Failure } from '../common/failure.ts';
 import type { Hook } from '../contracts/hooks.ts';
 import { isResidual, residualPoint } from '../models/hooks.ts';
-import { buildLlama, feeds, fetches, layersOf } from '../models/llama.ts';
+import { buildDecoder, layersOf } from '../models/decoder.ts';
+import { feeds, fetches } from '../models/feeds.ts';
 import { bufferShape } from '../models/lime.ts';
 import type { GraphRequest, ModelConfig } from '../models/model.ts';
 import { paddedWidth } from '../models/paddedHeads.ts';
-import { rotaryTables, type RotaryTables } from '../models/rotary.ts';
+import { headShape } from '../models/rotary.ts';
 import type { KeyValueCache } from './keyValueCache.ts';
 import { type CachedTensor } from './keyValueCache.ts';
 import type { LayerBuffers } from './layerBuffers.ts';
-import type { LoadedModel } from './loadModel.ts';
+import { type LoadedModel, sessionOptions } from './loadModel.ts';
+import { RotaryFeeds } from './rotaryFeeds.ts';
 import {
   float32Tensor,
   float32Values,
@@ -25,6 +27,8 @@ export interface SegmentInput {
   readonly input: Uint32Array | Float32Array;
   readonly past: KeyValueCache | undefined;
   readonly keep: boolean;
+  /** Of the hook that the segment's request replaces (T, hookWidth). */
+  readonly replacement?: Float32Array | undefined;
   /** LIMe: of all layers before the segment, for these tokens. */
   readonly buffers: LayerBuffers;
   /** LIMe: whether to return the buffers of the segment's layers. */
@@ -32,7 +36,7 @@ export interface SegmentInput {
 }
 
 export interface SegmentResult {
-  readonly hooks: ReadonlyMap<Hook, Float32Array>; // (T, hookWidth) each
+  readonly hooks: ReadonlyMap<Hook, Float32Array>; // (T, hookWidth) each; patterns (H, T, S)
   /** The state of the residual stream where the segment ends (T, D). */
   readonly residual: Float32Array;
   readonly cache: KeyValueCache['tensors'];
@@ -40,32 +44,26 @@ export interface SegmentResult {
   readonly buffers: LayerBuffers;
 }
 
-/** Tables are made for this many positions more than asked, so that growing texts seldom need new ones. */
-const rotaryStep = 512;
-
 /** A loaded stretch of a model's layers, with hooks. */
 export class ModelSegment {
   private readonly session: Session;
   private readonly config: ModelConfig;
   private readonly request: GraphRequest;
   private readonly layers: readonly number[];
-  private rotary: RotaryTables = {
-    rows: 0,
-    cosines: new Float32Array(0),
-    sines: new Float32Array(0),
-  };
+  private readonly rotary: RotaryFeeds;
 
   private constructor(session: Session, config: ModelConfig, request: GraphRequest) {
     this.session = session;
     this.config = config;
+    this.rotary = new RotaryFeeds(config);
     this.request = request;
     const { first, end } = layersOf(config, request);
     this.layers = Array.from({ length: end - first }, (_, i) => first + i);
   }
 
   static async open(model: LoadedModel, request: GraphRequest): Promise<ModelSegment> {
-    const graph = buildLlama(model.config, model.weights, request);
-    const session = await openSession(graph, { threads: model.threads });
+    const graph = buildDecoder(model.config, model.weights, request);
+    const session = await openSession(graph, sessionOptions(model));
     return new ModelSegment(session, model.config, request);
   }
 
@@ -96,20 +94,19 @@ export class ModelSegment {
   }
 
   private feeds(input: SegmentInput): Record<string, Tensor> {
-    const { values, tokens } = this.beginning(input.input);
+    const { values: begun, tokens } = this.beginning(input.input);
+    const values = { ...begun, ...this.replacement(input.replacement, tokens) };
     if (this.layers.length === 0) return values;
     const past = input.past?.length ?? 0;
     const length = past + tokens;
-    const { rows, cosines, sines } = this.rotaryFor(length);
-    const shape = [rows, paddedWidth(this.config.headWidth) / 2];
     return {
       ...values,
+      ...this.positions(past, tokens),
+      ...this.rotary.of(length, this.session),
       ...this.pastFeeds(input.past),
       ...this.bufferFeeds(input.buffers, tokens),
       [feeds.lastIndex]: int32Tensor([length - 1], [1]),
       [feeds.length]: int32Tensor([length], []),
-      [feeds.cosines]: float32Tensor(cosines, shape),
-      [feeds.sines]: float32Tensor(sines, shape),
     };
   }
 
@@ -125,9 +122,21 @@ export class ModelSegment {
     return { values: { [feeds.residual]: residual }, tokens };
   }
 
+  private positions(past: number, tokens: number): Record<string, Tensor> {
+    if (!this.session.takes(feeds.positions)) return {};
+    const indices = Array.from({ length: tokens }, (_, t) => past + t);
+    return { [feeds.positions]: int64Tensor(indices, [tokens]) };
+  }
+
+  private replacement(values: Float32Array | undefined, tokens: number): Record<string, Tensor> {
+    if (!this.session.takes(feeds.replacement) || !values) return {};
+    const width = values.length / tokens;
+    return { [feeds.replacement]: float32Tensor(values, [tokens, width]) };
+  }
+
   private pastFeeds(past: KeyValueCache | undefined): Record<string, Tensor> {
-    const { keyValueHeads, headWidth } = this.config;
-    const shape = [1, keyValueHeads, 0, paddedWidth(headWidth)];
+    const { keyValueHeads } = this.config;
+    const shape = [1, keyValueHeads, 0, paddedWidth(headShape(this.config))];
     const none = float32Tensor(new Float32Array(0), shape);
     const values: Record<string, Tensor> = {};
     for (const { in: name, out } of this.cacheNames()) {
@@ -173,14 +182,5 @@ export class ModelSegment {
       { in: feeds.pastKey(layer), out: fetches.presentKey(layer) },
       { in: feeds.pastValue(layer), out: fetches.presentValue(layer) },
     ]);
-  }
-
-  private rotaryFor(length: number): RotaryTables {
-    if (this.rotary.rows < length) {
-      const rows = Math.ceil(length / rotaryStep) * rotaryStep;
-      const { headWidth, ropeTheta } = this.config;
-      this.rotary = rotaryTables(headWidth, ropeTheta, rows, paddedWidth(headWidth) / 2);
-    }
-    return this.rotary;
   }
 }

@@ -1,19 +1,12 @@
 import { Random } from '../common/random.ts';
-import { buildLlama, feeds, fetches } from '../models/llama.ts';
+import { buildDecoder } from '../models/decoder.ts';
+import { feeds, fetches } from '../models/feeds.ts';
 import { initialRouter } from '../models/lime.ts';
-import { paddedWidth } from '../models/paddedHeads.ts';
-import { rotaryTables, type RotaryTables } from '../models/rotary.ts';
 import type { RouterSet } from '../models/routeNorms.ts';
-import { routeWindowShape } from './routeWindows.ts';
+import { sessionOptions } from './loadModel.ts';
+import { RotaryFeeds } from './rotaryFeeds.ts';
 import type { Routing } from './routing.ts';
-import {
-  float32Tensor,
-  float32Values,
-  int32Tensor,
-  int64Tensor,
-  openSession,
-  type Session,
-} from './session.ts';
+import { float32Values, int32Tensor, int64Tensor, openSession, type Session } from './session.ts';
 
 /** How much of each buffer the heads of one layer take, of T tokens. */
 export interface LayerNorms {
@@ -37,21 +30,17 @@ export class RouteRunner {
   readonly layers: readonly number[];
   private readonly session: Session;
   private readonly sets: readonly RouterSet[];
-  private readonly rotary: RotaryTables;
-  private readonly columns: number;
+  private readonly rotary: RotaryFeeds;
 
   private constructor(
     session: Session,
     routing: Routing,
     options: { readonly layers: readonly number[]; readonly sets: readonly RouterSet[] },
   ) {
-    const { headWidth, ropeTheta } = routing.model.config;
     this.session = session;
     this.layers = options.layers;
     this.sets = options.sets;
-    this.columns = paddedWidth(headWidth) / 2;
-    const { length } = routeWindowShape(routing);
-    this.rotary = rotaryTables(headWidth, ropeTheta, length, this.columns);
+    this.rotary = new RotaryFeeds(routing.model.config);
   }
 
   /** `layers`: of those with a router, default all. `compare`: also with routers as a training begins with them. */
@@ -59,19 +48,19 @@ export class RouteRunner {
     routing: Routing,
     { layers = [...routing.routers.keys()], compare = false } = {},
   ): Promise<RouteRunner> {
-    const { config, weights, threads } = routing.model;
+    const { config, weights } = routing.model;
     const random = new Random(initialSeed);
     const drawn = compare
       ? layers.map(layer => [layer, initialRouter(layer, config.keyValueHeads, random)] as const)
       : [];
-    const graph = buildLlama(config, weights, {
+    const graph = buildDecoder(config, weights, {
       hooks: [],
       head: 'none',
       cache: false,
       routes: { layers, instead: new Map(drawn) },
     });
     // The weights stay mapped: the model itself may be loaded beside this one.
-    const session = await openSession(graph, { threads, prepack: false });
+    const session = await openSession(graph, { ...sessionOptions(routing.model), prepack: false });
     const sets: RouterSet[] = compare ? ['own', 'instead'] : ['own'];
     return new RouteRunner(session, routing, { layers, sets });
   }
@@ -79,15 +68,12 @@ export class RouteRunner {
   /** Of a window of tokens (T). */
   async run(tokenIds: Uint32Array): Promise<WindowNorms> {
     const { length } = tokenIds;
-    const { rows, cosines, sines } = this.rotary;
-    const shape = [rows, this.columns];
     const found = await this.session.run(
       {
         [feeds.ids]: int64Tensor(tokenIds, [length]),
         [feeds.lastIndex]: int32Tensor([length - 1], [1]),
         [feeds.length]: int32Tensor([length], []),
-        [feeds.cosines]: float32Tensor(cosines, shape),
-        [feeds.sines]: float32Tensor(sines, shape),
+        ...this.rotary.of(length, this.session),
       },
       this.sets.flatMap(set => this.layers.flatMap(layer => Object.values(namesOf(layer, set)))),
     );

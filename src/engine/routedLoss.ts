@@ -1,12 +1,13 @@
 import { Failure } from '../common/failure.ts';
 import type { Routers } from '../lime/fittedRouters.ts';
 import { routerName, routerShape } from '../lime/fittedRouters.ts';
-import { buildLlama, feeds, fetches, type Weights } from '../models/llama.ts';
+import { buildDecoder } from '../models/decoder.ts';
+import type { Weights } from '../models/decoderGraph.ts';
+import { feeds, fetches } from '../models/feeds.ts';
 import type { ModelConfig } from '../models/model.ts';
-import { paddedWidth } from '../models/paddedHeads.ts';
-import { rotaryTables } from '../models/rotary.ts';
 import { differentiate, gradientOf } from '../onnx/differentiate.ts';
-import type { LoadedModel } from './loadModel.ts';
+import { type LoadedModel, sessionOptions } from './loadModel.ts';
+import { RotaryFeeds } from './rotaryFeeds.ts';
 import {
   float32Tensor,
   float32Values,
@@ -39,22 +40,25 @@ export function routedLayers({ layers }: Pick<ModelConfig, 'layers'>): number[] 
 export class RoutedLoss {
   private readonly session: Session;
   private readonly config: ModelConfig;
+  private readonly rotary: RotaryFeeds;
   private readonly withGradients: boolean;
   private readonly layers: readonly number[];
 
   private constructor(session: Session, config: ModelConfig, withGradients: boolean) {
     this.session = session;
     this.config = config;
+    this.rotary = new RotaryFeeds(config);
     this.withGradients = withGradients;
     this.layers = routedLayers(config);
   }
 
   static async open(
-    { config, weights, threads }: LoadedModel,
+    model: LoadedModel,
     { withGradients }: { readonly withGradients: boolean },
   ): Promise<RoutedLoss> {
+    const { config, weights } = model;
     const names = routedLayers(config).map(routerName);
-    const graph = buildLlama({ ...config, architecture: 'lime' }, withRouters(weights, config), {
+    const graph = buildDecoder({ ...config, architecture: 'lime' }, withRouters(weights, config), {
       hooks: [],
       head: 'loss',
       cache: false,
@@ -65,7 +69,11 @@ export class RoutedLoss {
       : graph;
     // Measured at 135 M parameters: a plan of memory by its first run takes 0.8 GB more and gains 5 % of speed; weights
     // in the kernels' own layout take 0.6 GB more and gain nothing.
-    const session = await openSession(built, { threads, prepack: false, memoryPattern: false });
+    const session = await openSession(built, {
+      ...sessionOptions(model),
+      prepack: false,
+      memoryPattern: false,
+    });
     return new RoutedLoss(session, config, withGradients);
   }
 
@@ -86,18 +94,15 @@ export class RoutedLoss {
   }
 
   private feeds(window: Uint32Array, routers: Routers): Record<string, Tensor> {
-    const { keyValueHeads, headWidth, ropeTheta } = this.config;
+    const { keyValueHeads } = this.config;
     const tokens = window.length - 1; // T: the last token has no successor
-    const half = paddedWidth(headWidth) / 2;
-    const { cosines, sines } = rotaryTables(headWidth, ropeTheta, tokens, half);
     const values: Record<string, Tensor> = {
       [feeds.ids]: int64Tensor(window.subarray(0, tokens), [tokens]),
       [feeds.labels]: int64Tensor(window.subarray(1), [tokens]),
       [feeds.predictions]: int64Tensor([1], [1]),
       [feeds.lastIndex]: int32Tensor([tokens - 1], [1]),
       [feeds.length]: int32Tensor([tokens], []),
-      [feeds.cosines]: float32Tensor(cosines, [tokens, half]),
-      [feeds.sines]: float32Tensor(sines, [tokens, half]),
+      ...this.rotary.of(tokens, this.session),
     };
     for (const layer of this.layers) {
       const router = routers.get(layer);

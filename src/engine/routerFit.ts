@@ -115,6 +115,15 @@ export async function loadFitted(
       action: 'Show its layer map, or choose an ordinary Llama.',
     });
   }
+  // Gradients and contributions are known of a Llama's operations; how it rotates makes no difference.
+  const { rotations = [], ...others } = config.departures ?? {};
+  if (Object.keys(others).length > 0 || rotations.length > 1) {
+    throw new Failure(
+      'unsupported',
+      `${info.name} is of the architecture ${config.architecture}, to which Loupe fits no routers.`,
+      { action: 'Choose a model of Llama, Mistral without a window, Qwen 2 or 3.' },
+    );
+  }
   if (config.layers < 2) {
     throw new Failure('unsupported', `${info.name} has one layer: there is nothing to route.`);
   }

@@ -2,7 +2,8 @@ import { open } from 'node:fs/promises';
 import { join, parse } from 'node:path';
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
 import { Failure } from '../common/failure.ts';
-import type { ExternalData } from '../onnx/graph.ts';
+import { bfloat16ToFloat32, float16ToFloat32 } from '../common/float16.ts';
+import type { ExternalData, StoredType } from '../onnx/graph.ts';
 
 export { Tensor } from 'onnxruntime-node';
 
@@ -18,6 +19,8 @@ export interface SessionOptions {
   readonly allowSpinning?: boolean;
   /** False: weights stay memory-mapped instead of being copied into the layout that the kernels like best. */
   readonly prepack?: boolean;
+  /** True: what follows from constants alone is computed with each run, so that 16-bit weights keep their size. */
+  readonly keepConstants?: boolean;
   /** False: memory is not laid out ahead by what the first run needed; less of it, and slower by a little. */
   readonly memoryPattern?: boolean;
 }
@@ -29,6 +32,11 @@ export class Session {
 
   constructor(session: InferenceSession) {
     this.session = session;
+  }
+
+  /** Whether the graph has an input of that name. */
+  takes(name: string): boolean {
+    return this.session.inputNames.includes(name);
   }
 
   /** The outputs, or those that `fetches` names. */
@@ -61,6 +69,9 @@ export async function openSession(graph: Uint8Array, options: SessionOptions): P
       executionMode: 'sequential',
       enableMemPattern: options.memoryPattern !== false,
       extra: {
+        ...(options.keepConstants && {
+          optimization: { disable_specified_optimizers: 'ConstantFolding' },
+        }),
         session: {
           model_external_initializers_file_folder_path: parse(process.cwd()).root,
           intra_op: { allow_spinning: options.allowSpinning === false ? '0' : '1' },
@@ -74,15 +85,19 @@ export async function openSession(graph: Uint8Array, options: SessionOptions): P
   }
 }
 
+/** Whether onnxruntime can map the file, given by its real path: it must be on the drive that Loupe runs from. */
+export function isMappable(realPath: string): boolean {
+  return parse(realPath).root === parse(process.cwd()).root;
+}
+
 /** How the graph names a file of weights; the path must be real: onnxruntime follows no link out of its folder. */
 export function externalLocation(realPath: string): string {
-  const { root } = parse(realPath);
-  if (root !== parse(process.cwd()).root) {
+  if (!isMappable(realPath)) {
     throw new Failure('unsupported', `${realPath} is not on the drive that Loupe runs from.`, {
       action: 'Choose a cache folder on the same drive as Loupe.',
     });
   }
-  return realPath.slice(root.length).replaceAll('\\', '/');
+  return realPath.slice(parse(realPath).root.length).replaceAll('\\', '/');
 }
 
 /** The values that a graph reads from a file. */
@@ -90,16 +105,23 @@ export async function readExternal({
   location,
   offset,
   byteLength,
+  type = 'float32',
 }: ExternalData): Promise<Float32Array> {
   const file = await open(join(parse(process.cwd()).root, location));
   try {
-    const values = new Float32Array(byteLength / 4);
-    const { bytesRead } = await file.read(values, { position: offset });
-    if (bytesRead === byteLength) return values;
+    const bytes = new Uint8Array(byteLength);
+    const { bytesRead } = await file.read(bytes, { position: offset });
+    if (bytesRead === byteLength) return float32Of(bytes, type);
     throw new Failure('bad-file', `/${location}: expected ${byteLength} bytes at ${offset}.`);
   } finally {
     await file.close();
   }
+}
+
+function float32Of({ buffer }: Uint8Array<ArrayBuffer>, type: StoredType): Float32Array {
+  if (type === 'float32') return new Float32Array(buffer);
+  const decode = type === 'float16' ? float16ToFloat32 : bfloat16ToFloat32;
+  return decode(new Uint16Array(buffer));
 }
 
 function runtimeFailure(error: unknown, what: string): Failure {

@@ -1,6 +1,6 @@
+import { DecoderGraph } from '../models/decoderGraph.ts';
 import type { ModelConfig } from '../models/model.ts';
-import { Graph } from '../onnx/graph.ts';
-import type { LoadedModel } from './loadModel.ts';
+import { type LoadedModel, sessionOptions } from './loadModel.ts';
 import {
   float32Tensor,
   float32Values,
@@ -36,7 +36,10 @@ export class Unembedding {
 
   static async open(model: LoadedModel): Promise<Unembedding> {
     // Seldom used: the weights stay mapped instead of being copied.
-    const session = await openSession(graphOf(model), { threads: model.threads, prepack: false });
+    const session = await openSession(graphOf(model), {
+      ...sessionOptions(model),
+      prepack: false,
+    });
     return new Unembedding(session, model.config);
   }
 
@@ -72,17 +75,12 @@ function tokensOf(ids: Tensor | undefined, logits: Tensor | undefined): TokenLog
 }
 
 function graphOf({ config, weights }: LoadedModel): Uint8Array {
-  const graph = new Graph();
-  const weight = (name: string) => {
-    const data = weights.get(name);
-    if (!data) throw new Error(`The weight ${name} was not planned.`);
-    return graph.external(name, data);
-  };
+  const decoder = new DecoderGraph(config, weights, { hooks: [] });
+  const { graph } = decoder;
   const rows = graph.input('rows', 'float32', ['N', config.width]);
   const count = graph.input('count', 'int64', [1]);
-  const scaled = graph.op('Mul', [rows, weight('finalNorm')]); // (N, D)
-  const unembed = weight(config.tiedEmbedding ? 'embed' : 'unembed');
-  const logits = graph.op('Gemm', [scaled, unembed], { transB: 1n }); // (N, V)
+  const scaled = graph.op('Mul', [rows, decoder.gain('finalNorm')]); // (N, D)
+  const logits = decoder.linear(scaled, config.tiedEmbedding ? 'embed' : 'unembed'); // (N, V)
   for (const [name, largest] of [
     ['raised', 1n],
     ['lowered', 0n],

@@ -75,12 +75,38 @@ export function isResidual(hook: Hook): boolean {
   return parsed ? places[parsed.place].residual : hook === 'hook_embed';
 }
 
+/**
+ * The state of the residual stream from which a run goes on where the hook's activation is replaced: the hook itself, if
+ * it is one, or the last before it that is all the model goes on with.
+ */
+export function spliceStart(hook: Hook, { departures }: Pick<ModelConfig, 'departures'>): Hook {
+  const parsed = parse(hook);
+  if (!parsed || isResidual(hook)) return hook;
+  const { after } = places[parsed.place];
+  const place = after === 2 && !departures?.parallel ? 'hook_resid_mid' : 'hook_resid_pre';
+  return `blocks.${parsed.layer}.${place}`;
+}
+
+/** The first state from which the hook's activation is known that is all the model goes on with. */
+export function cutPoint(hook: Hook, { departures }: Pick<ModelConfig, 'departures'>): ResidualPoint {
+  const point = residualPoint(hook);
+  return departures?.parallel ? point + (point % 2) : point;
+}
+
+/** What each head mixes with what weight (H, T, T): no row per token. */
+export function isPattern(hook: Hook): boolean {
+  return hook.endsWith('.attn.hook_pattern');
+}
+
 /** Values of one token at the hook: D, the feed-forward part's neurons, or those of all its heads together. */
 export function hookWidth(
   hook: Hook,
   config: Pick<ModelConfig, 'width' | 'heads' | 'keyValueHeads' | 'headWidth' | 'feedForward'>,
 ): number {
   const parsed = parse(hook);
+  if (isPattern(hook)) {
+    throw new Failure('usage', `${hook} has no row per token: it is (heads, tokens, tokens).`);
+  }
   const { heads, neurons } = parsed ? places[parsed.place] : {};
   if (neurons) return config.feedForward;
   return heads === undefined ? config.width : config[heads] * config.headWidth;

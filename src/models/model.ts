@@ -2,8 +2,7 @@ import type { Hook } from '../contracts/hooks.ts';
 
 /** The shape of a decoder-only transformer, whatever file it came from. */
 export interface ModelConfig {
-  /** 'lime': a Llama whose layers route keys and values of earlier layers to their heads. */
-  readonly architecture: 'llama' | 'lime';
+  readonly architecture: ArchitectureName;
   readonly name: string;
   readonly layers: number; // L
   readonly width: number; // D
@@ -16,12 +15,75 @@ export interface ModelConfig {
   readonly ropeTheta: number;
   readonly normEpsilon: number;
   readonly tiedEmbedding: boolean;
+  /** Where its computation departs from a Llama's; absent: nowhere. */
+  readonly departures?: Departures;
+}
+
+/** 'lime': a Llama whose layers route keys and values of earlier layers to their heads. */
+export type ArchitectureName =
+  | 'gpt2'
+  | 'gpt_neox'
+  | 'llama'
+  | 'lime'
+  | 'mistral'
+  | 'qwen2'
+  | 'qwen3'
+  | 'gemma2'
+  | 'gemma3'
+  | 'phi3'
+  | 'olmo2';
+
+/**
+ * How a decoder differs from a Llama. Biases, norms of queries and keys, and norms of what a layer's parts give are not
+ * named here: they are where their weights are.
+ */
+export interface Departures {
+  /** 'layer': the mean is taken away first. 'onePlus': the gain is one more than the weight. */
+  readonly norm?: 'layer' | 'onePlus';
+  /** The feed-forward part reads the state before the attention, as the attention does. */
+  readonly parallel?: true;
+  /** Positions are rows of a learned table, added to the embedding; nothing is rotated. */
+  readonly learnedPositions?: true;
+  /** Of queries and keys; the second is for layers with a window, where they have one of their own. */
+  readonly rotations?: readonly [Rotation] | readonly [Rotation, Rotation];
+  /** Layers whose tokens see only the last so many, themselves included. */
+  readonly window?: { readonly tokens: number; readonly layers: readonly boolean[] };
+  /** Of the products of queries and keys, in place of 1 / sqrt(headWidth). */
+  readonly attentionScale?: number;
+  /** GPT-2's scale_attn_by_inverse_layer_idx: the scale divided by the number of the layer, counted from 1. */
+  readonly inverseLayerScale?: true;
+  /** c in c tanh(x / c), of attention scores and of logits. */
+  readonly attentionSoftcap?: number;
+  readonly logitSoftcap?: number;
+  readonly embeddingScale?: number;
+  readonly activation?: 'gelu' | 'geluTanh' | 'relu';
+  readonly layout?: WeightLayout;
+}
+
+/** How the files hold the layers' matrices, which are mapped as they lie. */
+export interface WeightLayout {
+  /** (inputs, outputs) in place of (outputs, inputs): GPT-2's Conv1D. */
+  readonly transposed?: true;
+  /** Queries, keys and values in one matrix: one after the other, or by head. */
+  readonly packed?: 'parts' | 'heads';
+}
+
+/** How pairs of values of a query or key turn with its position; values beyond `width` do not. */
+export interface Rotation {
+  /** Values of a head that are rotated, the first ones: pairs (i, i + width / 2). */
+  readonly width: number;
+  /** Radians per position, (width / 2). */
+  readonly frequencies: readonly number[];
+  /** A factor of cosines and sines. */
+  readonly scale: number;
 }
 
 /** What one graph computes: from the token ids, or from a residual hook whose activation is fed in. */
 export interface GraphRequest {
   /** Start here with a replaced activation (the splice input) in place of the token ids. */
   readonly from?: Hook;
+  /** An activation that comes in with the run in place of what the graph computes for it: any but residual states. */
+  readonly replaced?: Hook;
   /** Activations to return; the graph ends at the deepest unless `head` asks for more. */
   readonly hooks: readonly Hook[];
   /** 'logits': (T, V). 'loss': surprisal of given labels and the top predictions, without returning the logits. */

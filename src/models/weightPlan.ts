@@ -18,20 +18,27 @@ export interface ExpectedTensor {
   readonly shape: readonly number[];
   /** The tensor's rows that make the weight, in its order; absent: all of them in theirs. */
   readonly rowOrder?: Uint32Array;
+  /** The tensor's consecutive rows that make the weight, of the `shape` that the whole tensor has. */
+  readonly rows?: { readonly first: number; readonly count: number };
+  /** The model may come without it. */
+  readonly optional?: true;
 }
 
 /**
  * Finds each expected tensor, and refuses with its file and name what is missing, of another shape, or not asked for.
- * `architecture` says for people what was expected.
+ * `architecture` says for people what was expected; tensors whose names match `ignored` may be there unused.
  */
 export function planWeights(
   source: TensorSource,
   expected: readonly ExpectedTensor[],
   architecture: string,
+  ignored?: RegExp,
 ): readonly PlannedWeight[] {
-  const weights = expected.map(each => find(source, each));
-  const used = new Set(weights.map(weight => weight.tensor.name));
-  const unused = [...source.tensors.keys()].find(name => !used.has(name));
+  const there = expected.filter(({ tensor, optional }) => !optional || source.tensors.has(tensor));
+  const weights = there.map(each => find(source, each));
+  const used = new Set(there.map(({ tensor }) => tensor));
+  const isUnused = (name: string) => !used.has(name) && !ignored?.test(name);
+  const unused = [...source.tensors.keys()].find(isUnused);
   if (unused === undefined) return weights;
   throw new Failure(
     'unsupported',
@@ -39,7 +46,8 @@ export function planWeights(
   );
 }
 
-function find(source: TensorSource, { name, tensor, shape, rowOrder }: ExpectedTensor): PlannedWeight {
+function find(source: TensorSource, expected: ExpectedTensor): PlannedWeight {
+  const { name, tensor, shape, rowOrder, rows } = expected;
   const found = source.tensors.get(tensor);
   const wanted = shape.join(' x ');
   if (!found) {
@@ -52,5 +60,5 @@ function find(source: TensorSource, { name, tensor, shape, rowOrder }: ExpectedT
       `${file}: tensor "${tensor}": expected ${wanted}, found ${found.shape.join(' x ') || 'a scalar'}.`,
     );
   }
-  return { name, tensor: found, ...(rowOrder && { rowOrder }), file };
+  return { name, tensor: found, ...(rowOrder && { rowOrder }), ...(rows && { rows }), file };
 }

@@ -17,6 +17,9 @@ import { Failure } from '../common/failure.ts';
 
 export type ElementType = 'float32' | 'float64' | 'int32' | 'int64';
 
+/** How the numbers of a file may be held, which the graph reads as float32. */
+export type StoredType = 'float32' | 'float16' | 'bfloat16';
+
 /** A tensor of the graph under construction; only the graph that made it may use it. */
 export interface Value {
   readonly name: string;
@@ -28,8 +31,10 @@ export type Attribute = bigint | string | readonly bigint[] | { readonly float: 
 /** A dimension: a fixed length, or the name of one that each run decides. */
 export type Dimension = number | string;
 
-/** Float32 values in a file, which onnxruntime maps; `location` is relative to the session's data folder. */
+/** Numbers in a file, which onnxruntime maps; `location` is relative to the session's data folder. */
 export interface ExternalData {
+  /** Absent: float32. */
+  readonly type?: StoredType;
   readonly location: string;
   readonly offset: number;
   readonly byteLength: number;
@@ -41,6 +46,12 @@ const elementTypes = {
   float64: DataType.DOUBLE,
   int32: DataType.INT32,
   int64: DataType.INT64,
+} as const;
+
+const storedTypes = {
+  float32: DataType.FLOAT,
+  float16: DataType.FLOAT16,
+  bfloat16: DataType.BFLOAT16,
 } as const;
 
 /** The version of ONNX's operators that graphs are written in. */
@@ -105,7 +116,7 @@ export class Graph {
     return this.constant('int64', shape, BigInt64Array.from(values, BigInt));
   }
 
-  /** Values in a file; the same name gives the same value. */
+  /** Values in a file, in the file's own type (see `asFloat32`); the same name gives the same value. */
   external(name: string, data: ExternalData): Value {
     const known = this.externals.get(name);
     if (known) return known;
@@ -113,7 +124,7 @@ export class Graph {
     this.externals.set(name, value);
     const initializer = create(TensorProtoSchema, {
       name: value.name,
-      dataType: DataType.FLOAT,
+      dataType: storedTypes[data.type ?? 'float32'],
       dims: data.shape.map(BigInt),
       dataLocation: DataLocation.EXTERNAL,
       externalData: [
@@ -124,6 +135,11 @@ export class Graph {
     });
     this.proto.initializer.push(initializer);
     return value;
+  }
+
+  /** Values of a stored type as float32, which is what all arithmetic is done in. */
+  asFloat32(value: Value, type: StoredType = 'float32'): Value {
+    return type === 'float32' ? value : this.op('Cast', [value], { to: BigInt(DataType.FLOAT) });
   }
 
   /** Adds a node with one output. */

@@ -31,13 +31,17 @@ export interface StoredTensor {
 export interface PlannedWeight {
   readonly name: string;
   readonly tensor: StoredTensor;
-  /** Row r of the result is row rowOrder[r] of the file's tensor; absent: all rows in the file's order. */
+  /** Row r of the result is row rowOrder[r] of the file's tensor; absent: the rows in the file's order. */
   readonly rowOrder?: Uint32Array;
+  /** Consecutive rows of the file's tensor that make the weight; absent: all of them. */
+  readonly rows?: { readonly first: number; readonly count: number };
   readonly file: string;
 }
 
-/** Float32 values that lie in a file, little-endian and row-major, to be memory-mapped. */
+/** Numbers that lie in a file, little-endian and row-major, to be memory-mapped. */
 export interface MappedWeight {
+  /** Absent: float32. */
+  readonly type?: 'float32' | 'float16' | 'bfloat16';
   readonly path: string;
   readonly offset: number;
   readonly byteLength: number;
@@ -84,8 +88,9 @@ type Place = Omit<MappedWeight, 'path'> & PlannedWeight;
 function layOut(plan: readonly PlannedWeight[]): { places: Place[]; byteLength: number } {
   let end = 0;
   const places = plan.map(weight => {
-    const { tensor, rowOrder } = weight;
-    const shape = rowOrder ? [rowOrder.length, ...tensor.shape.slice(1)] : tensor.shape;
+    const { tensor, rowOrder, rows } = weight;
+    const count = rowOrder?.length ?? rows?.count;
+    const shape = count === undefined ? tensor.shape : [count, ...tensor.shape.slice(1)];
     const offset = Math.ceil(end / tensorAlignment) * tensorAlignment;
     const byteLength = shape.reduce((product, length) => product * length, 4);
     end = offset + byteLength;
@@ -223,8 +228,10 @@ async function writeAll(target: FileHandle, bytes: Uint8Array, at: number): Prom
 /** Decodes a tensor in runs of rows; the yielded array is overwritten by the next run. */
 async function* decodedRows(source: FileHandle, place: Place): AsyncGenerator<Float32Array> {
   const { tensor, rowOrder, shape, file: path } = place;
-  const width = shape.at(-1) ?? 1;
-  const rows = shape.slice(0, -1).reduce((product, length) => product * length, 1);
+  const first = place.rows?.first ?? 0;
+  // Of a vector, single values are chosen.
+  const width = shape.length === 1 && (rowOrder ?? place.rows) ? 1 : (shape.at(-1) ?? 1);
+  const rows = shape.reduce((product, length) => product * length, 1) / width;
   const rowBytes = (width / tensor.type.blockLength) * tensor.type.blockBytes;
   const most = Math.max(1, Math.min(rows, Math.floor(chunkValues / width)));
   const bytes = new Uint8Array(most * rowBytes);
@@ -240,7 +247,7 @@ async function* decodedRows(source: FileHandle, place: Place): AsyncGenerator<Fl
       await readAll(
         source,
         bytes.subarray(0, count * rowBytes),
-        tensor.offset + row * rowBytes,
+        tensor.offset + (first + row) * rowBytes,
         path,
       );
     }

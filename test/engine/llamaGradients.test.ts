@@ -12,7 +12,9 @@ import {
   type Session,
   Tensor,
 } from '../../src/engine/session.ts';
-import { buildLlama, feeds, fetches, type Weights } from '../../src/models/llama.ts';
+import { buildDecoder } from '../../src/models/decoder.ts';
+import type { Weights } from '../../src/models/decoderGraph.ts';
+import { feeds, fetches } from '../../src/models/feeds.ts';
 import type { GraphRequest, ModelConfig } from '../../src/models/model.ts';
 import { differentiate, gradientOf } from '../../src/onnx/differentiate.ts';
 import { Graph } from '../../src/onnx/graph.ts';
@@ -178,7 +180,7 @@ class SmallLlama {
       weights.set(name, { location, offset, byteLength, shape });
       offset += byteLength;
     }
-    const model = buildLlama(this.config(), weights, request);
+    const model = buildDecoder(this.config(), weights, request);
     if (precision === 'float32') return model;
     const graph = Graph.read(model);
     for (const weight of graph.proto.initializer) {
@@ -202,8 +204,8 @@ class SmallLlama {
       [feeds.predictions]: int64Tensor([3], [1]),
       [feeds.lastIndex]: int32Tensor([tokens - 1], [1]),
       [feeds.length]: int32Tensor([tokens], []),
-      [feeds.cosines]: floats(cosines, table, precision),
-      [feeds.sines]: floats(sines, table, precision),
+      [feeds.cosines(0)]: floats(cosines, table, precision),
+      [feeds.sines(0)]: floats(sines, table, precision),
     };
   }
 

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { embeddedModel } from '../../src/common/embedded.ts';
 import { Failure, type FailureCode } from '../../src/common/failure.ts';
 import { Random } from '../../src/common/random.ts';
-import { readGgufLlama } from '../../src/models/ggufLlama.ts';
+import { readGgufModel } from '../../src/models/ggufModel.ts';
 import { ggufTokenizer } from '../../src/models/tokenizer.ts';
 import { readGguf } from '../../src/weights/gguf.ts';
 import { ggufBytes, tinyLlama, type TinyGguf, type TinyTensor } from '../fixtures/tinyGguf.ts';
@@ -21,7 +21,7 @@ const path = join(folder, 'tiny.gguf');
 function readAll(bytes: Uint8Array): void {
   writeFileSync(path, bytes);
   const file = readGguf(path);
-  readGgufLlama(file);
+  readGgufModel(file);
   ggufTokenizer(file);
 }
 
@@ -74,7 +74,7 @@ describe('A GGUF file that is not what it says', () => {
   const without = (name: string) =>
     ggufBytes({ ...tiny, tensors: tiny.tensors.filter(one => one.name !== name) });
   const extra: TinyTensor = {
-    name: 'blk.0.attn_q.bias',
+    name: 'blk.0.attn_q.scale',
     dimensions: [64],
     type: 0,
     bytes: new Uint8Array(256),
@@ -166,10 +166,10 @@ describe('A GGUF file that is not what it says', () => {
       'two',
     ],
     [
-      'a bias',
+      'a tensor that is no part of it',
       ggufBytes({ ...tiny, tensors: [...tiny.tensors, extra] }),
       'unsupported',
-      'attn_q.bias',
+      'attn_q.scale',
     ],
   ];
   for (const [what, bytes, code, names] of cases) {

@@ -7,10 +7,10 @@ import {
   type Session,
   type Tensor,
 } from '../../../src/engine/session.ts';
-import { buildLlama, feeds, fetches } from '../../../src/models/llama.ts';
+import { RotaryFeeds } from '../../../src/engine/rotaryFeeds.ts';
+import { buildDecoder } from '../../../src/models/decoder.ts';
+import { feeds, fetches } from '../../../src/models/feeds.ts';
 import type { ModelConfig } from '../../../src/models/model.ts';
-import { paddedWidth } from '../../../src/models/paddedHeads.ts';
-import { rotaryTables } from '../../../src/models/rotary.ts';
 import { differentiate, gradientOf } from '../../../src/onnx/differentiate.ts';
 import { parametersOf, valuesOf, type Parameter } from './parameters.ts';
 
@@ -19,19 +19,13 @@ export class LossGraph {
   readonly parameters: readonly Parameter[];
   private readonly forward: Session;
   private readonly backward: Session;
-  private readonly rotary: Readonly<Record<string, Tensor>>;
+  private readonly rotary: RotaryFeeds;
 
   private constructor(config: ModelConfig, forward: Session, backward: Session) {
     this.parameters = parametersOf(config);
     this.forward = forward;
     this.backward = backward;
-    const { headWidth, ropeTheta, contextLength } = config;
-    const columns = paddedWidth(headWidth) / 2;
-    const { cosines, sines } = rotaryTables(headWidth, ropeTheta, contextLength, columns);
-    this.rotary = {
-      [feeds.cosines]: float32Tensor(cosines, [contextLength, columns]),
-      [feeds.sines]: float32Tensor(sines, [contextLength, columns]),
-    };
+    this.rotary = new RotaryFeeds(config);
   }
 
   static async open(config: ModelConfig, threads: number): Promise<LossGraph> {
@@ -44,7 +38,7 @@ export class LossGraph {
       ]),
     );
     const request = { hooks: [], head: 'loss', cache: false, fed: new Set(names) } as const;
-    const graph = buildLlama(config, weights, request);
+    const graph = buildDecoder(config, weights, request);
     const kept = { of: fetches.surprisal, by: names, keep: [fetches.surprisal] };
     const options = { threads, allowSpinning: false };
     const forward = await openSession(graph, options);
@@ -86,7 +80,7 @@ export class LossGraph {
       [feeds.predictions]: int64Tensor([1], [1]),
       [feeds.lastIndex]: int32Tensor([tokens - 1], [1]),
       [feeds.length]: int32Tensor([tokens], []),
-      ...this.rotary,
+      ...this.rotary.of(tokens, this.backward),
       ...Object.fromEntries(
         this.parameters.map(parameter => [
           parameter.name,

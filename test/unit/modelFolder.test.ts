@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { Failure, type FailureCode } from '../../src/common/failure.ts';
 import { readModelFiles } from '../../src/engine/modelFiles.ts';
 import { identityRouter } from '../../src/models/lime.ts';
-import { readLlamaFolder } from '../../src/models/llamaFolder.ts';
+import { readModelFolder } from '../../src/models/modelFolder.ts';
 import { dequantised } from '../../src/weights/dequantised.ts';
 import { SafetensorsFile, type Tensor, writeSafetensors } from '../../src/weights/safetensors.ts';
 import {
@@ -31,7 +31,7 @@ function write(pieces: FolderPieces): Promise<string> {
 
 /** The decoded weights of a folder by their names in the graph. */
 async function weightsOf(folder: string): Promise<Map<string, Float32Array>> {
-  const { weights } = await readLlamaFolder(folder);
+  const { weights } = await readModelFolder(folder);
   const cacheFolder = join(root, `cache${made++}`);
   const mapped = await dequantised(weights, { cacheFolder, hash: 'any' });
   const decoded = new Map<string, Float32Array>();
@@ -75,7 +75,7 @@ describe('A LIMe checkpoint', () => {
   });
 
   it('is the same in several files, in 16 bits and inside of wrappers, with its configuration beside its folder', async () => {
-    const whole = await readLlamaFolder(await write(lime));
+    const whole = await readModelFolder(await write(lime));
     const folder = join(root, 'run', 'final');
     await mkdir(folder, { recursive: true });
     const names = Object.keys(lime.tensors);
@@ -96,7 +96,7 @@ describe('A LIMe checkpoint', () => {
     );
     await mkdir(join(root, 'run', 'config'));
     await writeFile(join(root, 'run', 'config', 'config.json'), JSON.stringify(lime.config));
-    const sharded = await readLlamaFolder(folder);
+    const sharded = await readModelFolder(folder);
     assert.deepEqual(sharded.config, { ...whole.config, name: 'final' });
     assert.deepEqual(
       sharded.files,
@@ -182,9 +182,9 @@ describe('A folder that is no model', () => {
     ['a scalar', tensor('model.norm.weight', zeros()), 'bad-file', /expected 40, found a scalar/],
     [
       'a bias',
-      tensor('model.layers.0.self_attn.q_proj.bias', zeros(64)),
+      tensor('model.layers.0.self_attn.q_norm.bias', zeros(64)),
       'unsupported',
-      /q_proj\.bias/,
+      /q_norm\.bias/,
     ],
     [
       'whole numbers',
@@ -217,10 +217,15 @@ describe('A folder that is no model', () => {
       'another architecture',
       config({ model_type: 'gemma' }),
       'unsupported',
-      /model_type" is "gemma"; Loupe runs "llama"/,
+      /model_type" is "gemma"; Loupe runs "llama", "mistral"/,
     ],
-    ['another activation', config({ hidden_act: 'gelu' }), 'unsupported', /hidden_act/],
-    ['biases', config({ attention_bias: true }), 'unsupported', /attention_bias/],
+    ['another activation', config({ hidden_act: 'tanh' }), 'unsupported', /hidden_act.*"gelu"/],
+    [
+      'biases of another length',
+      tensor('model.layers.0.self_attn.q_proj.bias', zeros(63)),
+      'bad-file',
+      /q_proj\.bias": expected 64, found 63/,
+    ],
     [
       'scaled rotation',
       config({ rope_parameters: { rope_type: 'yarn', rope_theta: 1 } }),
@@ -229,9 +234,9 @@ describe('A folder that is no model', () => {
     ],
     [
       'rotation scaled the old way',
-      config({ rope_parameters: null, rope_scaling: { type: 'linear', factor: 2 } }),
+      config({ rope_parameters: null, rope_scaling: { type: 'dynamic', factor: 2 } }),
       'unsupported',
-      /"type" is "linear"/,
+      /"type" is "dynamic"/,
     ],
     [
       'a rotation of no frequency',
@@ -249,7 +254,7 @@ describe('A folder that is no model', () => {
   for (const [what, pieces, code, says] of cases) {
     it(`is refused: ${what}`, async () => {
       const folder = await write(pieces);
-      await assert.rejects(readLlamaFolder(folder), error => {
+      await assert.rejects(readModelFolder(folder), error => {
         assert.ok(Failure.is(error, code), String(error));
         assert.match(error.message, says);
         assert.ok(error.message.includes(folder));

@@ -1,0 +1,32 @@
+import type { ConfigFields } from '../configFields.ts';
+import type { GgufFields } from '../ggufFields.ts';
+import type { ModelConfig } from '../model.ts';
+import type { ExpectedTensor } from '../weightPlan.ts';
+
+/** How one family of models is stored: in transformers' folders, and in GGUF files. */
+export interface Architecture {
+  /** For people. */
+  readonly label: string;
+  readonly folder: FolderArchitecture;
+  readonly gguf: GgufArchitecture;
+}
+
+export interface FolderArchitecture {
+  /** `model_type` of config.json. */
+  readonly types: readonly string[];
+  /** What config.json says; `isTied`: its output matrix is the embedding, if there is no second one. */
+  config(fields: ConfigFields, name: string): ModelConfig;
+  /** In transformers' names, less a `prefix` that all of them may have. */
+  tensors(config: ModelConfig, has: (tensor: string) => boolean): readonly ExpectedTensor[];
+  /** What may be left from the names of all tensors. */
+  readonly prefix?: string;
+  /** Tensors that may be there and are not read: masks, which follow from the configuration. */
+  readonly ignored?: RegExp;
+}
+
+export interface GgufArchitecture {
+  /** `general.architecture` of the metadata. */
+  readonly type: string;
+  config(fields: GgufFields): ModelConfig;
+  tensors(config: ModelConfig, has: (tensor: string) => boolean): readonly ExpectedTensor[];
+}

@@ -1,0 +1,43 @@
+import type { RouterSet } from './routeNorms.ts';
+
+/** Names of the tensors that go into a session, besides the hooks' own. */
+export const feeds = {
+  /** Token ids, int64 (T). */
+  ids: 'ids',
+  /** In place of the ids: the residual stream where the graph begins (T, D). */
+  residual: 'residual',
+  /** What comes in the place of the hook that `GraphRequest.replaced` names (T, hookWidth). */
+  replacement: 'replacement',
+  /** Learned positions: the index of each token, int64 (T). */
+  positions: 'positions',
+  /** Index of the last token, int32 (1). */
+  lastIndex: 'lastIndex',
+  /** Number of tokens, those of the cache included, int32. */
+  length: 'length',
+  /** The model's rotations of at least `length` positions, float32 (R, rotaryColumns). */
+  cosines: (rotation: number) => (rotation === 0 ? 'cosines' : `cosines.${rotation}`),
+  sines: (rotation: number) => (rotation === 0 ? 'sines' : `sines.${rotation}`),
+  /** The token that follows each token, int64 (T). */
+  labels: 'labels',
+  /** P, int64 (1). */
+  predictions: 'predictions',
+  pastKey: (layer: number) => `past.${layer}.key`,
+  pastValue: (layer: number) => `past.${layer}.value`,
+  /** LIMe: the buffer of a layer before the graph's first (T, KV, 2 headWidth). */
+  buffer: (layer: number) => `before.${layer}.buffer`,
+} as const;
+
+/** Names of the tensors that come out of a session, besides the hooks' own. */
+export const fetches = {
+  logits: 'logits',
+  surprisal: 'surprisal',
+  predictedIds: 'predictedIds',
+  probabilities: 'probabilities',
+  presentKey: (layer: number) => `present.${layer}.key`,
+  presentValue: (layer: number) => `present.${layer}.value`,
+  /** LIMe: the buffer of a layer of the graph (T, KV, 2 headWidth). */
+  buffer: (layer: number) => `${layer}.buffer`,
+  /** LIMe: |R_j V_j(t)| (T, KV, layer + 1), and |sum over s of A(t, s) R_j V_j(s)| (T, H, layer + 1). */
+  memoryNorms: (layer: number, routers: RouterSet) => `${layer}.memory.${routers}`,
+  outputNorms: (layer: number, routers: RouterSet) => `${layer}.output.${routers}`,
+} as const;

@@ -1,0 +1,31 @@
+import { Failure } from '../common/failure.ts';
+import type { PlannedWeight } from '../weights/dequantised.ts';
+import type { GgufFile } from '../weights/gguf.ts';
+import { architectures } from './architectures/all.ts';
+import { GgufFields } from './ggufFields.ts';
+import type { ModelConfig } from './model.ts';
+import { planWeights } from './weightPlan.ts';
+
+/** A model in a GGUF file: its shape, and which tensor is which weight of the graph. */
+export interface GgufModel {
+  readonly config: ModelConfig;
+  readonly weights: readonly PlannedWeight[];
+}
+
+/** Reads a model's shape and finds its tensors; every tensor of the file must be used, in the right shape. */
+export function readGgufModel(file: GgufFile): GgufModel {
+  const fields = new GgufFields(file);
+  const found = architectures.find(({ gguf }) => gguf.type === fields.architecture);
+  if (!found) {
+    const known = [...new Set(architectures.map(({ gguf }) => gguf.type))].join(', ');
+    throw new Failure(
+      'unsupported',
+      `${file.path}: expected one of the architectures ${known}, found ${fields.architecture}.`,
+      { action: 'Choose a model of one of these architectures.' },
+    );
+  }
+  const config = found.gguf.config(fields);
+  const has = (tensor: string) => file.tensors.has(tensor);
+  const source = { path: file.path, tensors: file.tensors, fileOf: () => file.path };
+  return { config, weights: planWeights(source, found.gguf.tensors(config, has), found.label) };
+}
