@@ -131,9 +131,9 @@ describe('A GGUF file that is not what it says', () => {
     ],
     [
       'a tensor of a type that is not read',
-      tensor('blk.0.attn_q.weight', { type: 10 }),
+      tensor('blk.0.attn_q.weight', { type: 16 }),
       'unsupported',
-      'Q2_K',
+      'IQ2_XXS',
     ],
     [
       'a tensor of other dimensions',
