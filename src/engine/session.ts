@@ -19,7 +19,10 @@ export interface SessionOptions {
   readonly allowSpinning?: boolean;
   /** False: weights stay memory-mapped instead of being copied into the layout that the kernels like best. */
   readonly prepack?: boolean;
-  /** True: what follows from constants alone is computed with each run, so that 16-bit weights keep their size. */
+  /**
+   * True: what follows from constants alone is computed with each run and then let go, so that 16-bit weights keep their
+   * size. Measured on 1 GB of them: 0.2 GB allocated, with the arena that keeps what it once had 2.8, folded 2.4.
+   */
   readonly keepConstants?: boolean;
   /** False: memory is not laid out ahead by what the first run needed; less of it, and slower by a little. */
   readonly memoryPattern?: boolean;
@@ -68,8 +71,9 @@ export async function openSession(graph: Uint8Array, options: SessionOptions): P
       interOpNumThreads: 1,
       executionMode: 'sequential',
       enableMemPattern: options.memoryPattern !== false,
+      enableCpuMemArena: options.keepConstants !== true,
       extra: {
-        ...(options.keepConstants && {
+        ...(options.keepConstants === true && {
           optimization: { disable_specified_optimizers: 'ConstantFolding' },
         }),
         session: {
