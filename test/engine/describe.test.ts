@@ -45,6 +45,7 @@ const model: DescribingModel = {
   tokenizer: {
     vocabulary: 100,
     separator,
+    bos: undefined,
     encode: () => assert.fail('not used'),
     tokenText: id => ` t${id}`,
     decode: () => assert.fail('not used'),

@@ -36,6 +36,7 @@ export class CausalModel implements AnalysisModel {
   readonly tokenizer: Tokenizer = {
     vocabulary: 2 ** 16,
     separator: 0,
+    bos: undefined,
     encode: text => ({
       ids: Uint32Array.from(text, character => character.charCodeAt(0)),
       starts: Uint32Array.from(text, (_, i) => i),

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { embeddedModel } from '../../../src/common/embedded.ts';
 import { Failure } from '../../../src/common/failure.ts';
-import { ggufTokenizer } from '../../../src/models/tokenizer.ts';
+import { ggufTokenizer } from '../../../src/models/tokenizers/ggufTokenizer.ts';
 import type { CorpusDocument } from '../../../src/training/extract/document.ts';
 import { PlacedText } from '../../../src/training/placedText.ts';
 import { readGguf } from '../../../src/weights/gguf.ts';

@@ -88,6 +88,7 @@ describe('readCorpus', () => {
 const units: Tokenizer = {
   vocabulary: 65_536,
   separator: 0,
+  bos: undefined,
   encode(text): TokenSpans {
     const ids = Uint32Array.from(text, c => c.charCodeAt(0));
     return { ids, starts: ids, ends: ids };
