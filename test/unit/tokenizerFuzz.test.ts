@@ -64,10 +64,10 @@ function replaced(json: string, random: Random): string {
     const keys = Object.keys(at);
     const key = keys[random.below(keys.length)];
     if (key === undefined) return JSON.stringify(file);
-    const holder = at as { [key: string]: Json };
+    const holder = at as Record<string, Json>;
     const value = holder[key] ?? null;
     if (typeof value !== 'object' || value === null || random.below(4) === 0) {
-      if (random.below(5) === 0) delete holder[key];
+      if (random.below(5) === 0) Reflect.deleteProperty(holder, key);
       else holder[key] = others[random.below(others.length)] ?? null;
       return JSON.stringify(file);
     }
