@@ -24,7 +24,7 @@ const described = (name: string) => readFileSync(new URL(`${name}.json`, folder)
 const fromJson = (name: string) => jsonTokenizer(described(name), `${name}.json`, 1000);
 const fromGguf = (name: string) =>
   ggufTokenizer(readGguf(fileURLToPath(new URL(`${name}.gguf`, folder))));
-const inGguf = ['gpt2', 'gptNeoX', 'llama3', 'qwen2', 'tekken', 'olmo2', 'llama2', 'gemma'];
+const inGguf = ['gpt2', 'gptNeoX', 'llama3', 'qwen2', 'tekken', 'olmo2', 'llama2', 'gemma', 'phi3'];
 /** Those that put composed characters in the place of decomposed ones, or the reverse. */
 const composing = ['gptNeoX', 'qwen2', 'mixed'];
 

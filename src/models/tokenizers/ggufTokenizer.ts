@@ -73,8 +73,11 @@ function sentencePiece(file: GgufFile, tokens: readonly string[]): GgufParts {
   const space: NormalizerStep = { replace: { String: ' ' }, by: '▁' };
   const hasPrefix = flag(file, 'tokenizer.ggml.add_space_prefix', true);
   // Runs of spaces, which llama.cpp's converter writes as such, are to be found where a space has become ▁.
+  const isPhi3 = file.metadata.get('general.architecture') === 'phi3';
   const added = wholeTokens(file, tokens, whole).map(token => ({
     ...token,
+    // Phi-3's own tokenizer.json says so, of which the metadata have no word; llama.cpp goes by the name as well.
+    takesRight: isPhi3 && !['<unk>', '<s>', '<|endoftext|>'].includes(token.content),
     normalized: !hasPrefix && token.content.includes(' '),
   }));
   const parts: TokenizerParts = {

@@ -15,7 +15,7 @@ export function compose(text: AlignedText, form: UnicodeForm): AlignedText {
   if (whole === text.text) return text;
   const writer = new AlignedTextWriter(text);
   let at = 0;
-  for (const part of clusters(text.text, form)) {
+  for (const part of parts(text.text, form)) {
     const normal = part.normalize(form);
     if (normal === part) writer.keep(at, at + part.length);
     else writer.put(normal, at, at + part.length);
@@ -23,6 +23,24 @@ export function compose(text: AlignedText, form: UnicodeForm): AlignedText {
   }
   const written = writer.finish();
   return written.text === whole ? written : inOnePlace(text, whole);
+}
+
+/** Longer runs of marks are taken in one piece. */
+const longestPeeled = 64;
+
+/** Clusters, less the characters at their start that keep to themselves. */
+function* parts(text: string, form: UnicodeForm): Generator<string> {
+  for (const whole of clusters(text, form)) {
+    let rest = whole;
+    while (rest.length <= longestPeeled) {
+      const [first = ''] = rest;
+      const others = rest.slice(first.length);
+      if (others === '' || first.normalize(form) + others.normalize(form) !== rest.normalize(form)) break;
+      yield first;
+      rest = others;
+    }
+    yield rest;
+  }
 }
 
 /** Parts of a text that are normal by themselves: those that would join the part before them are joined to it. */
