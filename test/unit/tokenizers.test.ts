@@ -169,6 +169,17 @@ describe('BOS', () => {
   });
 });
 
+describe('The ids of a SentencePiece vocabulary', () => {
+  it('are 1 and 2 for BOS and the separator where its GGUF file does not say', () => {
+    const file = readGguf(fileURLToPath(new URL('llama2.gguf', folder)));
+    const metadata = new Map(file.metadata);
+    metadata.delete('tokenizer.ggml.bos_token_id');
+    metadata.delete('tokenizer.ggml.eos_token_id');
+    const { bos, separator } = ggufTokenizer({ ...file, metadata });
+    assert.deepEqual([bos, separator], [1, 2]);
+  });
+});
+
 describe('A fingerprint', () => {
   it('tells apart what decides ids, and nothing else', () => {
     const names = Object.keys(goldens);

@@ -13,6 +13,9 @@ import { TextTokenizer, type TokenizerParts } from './textTokenizer.ts';
 /** ggml's token types; the text of the first three is matched as it stands, before any splitting. */
 const types = { unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 };
 
+/** Source: llama.cpp, llama-vocab.cpp: what a SentencePiece vocabulary has where its file does not say. */
+const sentencePieceIds = { bos: 1, eos: 2 };
+
 interface GgufParts {
   readonly parts: TokenizerParts;
   /** Whether a text begins with BOS where the file does not say. */
@@ -136,16 +139,19 @@ function flag(file: GgufFile, key: string, otherwise: boolean): boolean {
 
 function bosOf(file: GgufFile, tokens: readonly string[], addBos: boolean): number | undefined {
   if (!flag(file, 'tokenizer.ggml.add_bos_token', addBos)) return undefined;
-  return namedToken(file, 'tokenizer.ggml.bos_token_id', tokens);
+  return namedToken(file, 'tokenizer.ggml.bos_token_id', tokens, sentencePieceIds.bos);
 }
 
 function separatorOf(file: GgufFile, tokens: readonly string[]): number {
   const ids = numbered(tokens);
-  return namedSeparator(name => ids.get(name)) ?? namedToken(file, 'tokenizer.ggml.eos_token_id', tokens);
+  const named = namedSeparator(name => ids.get(name));
+  return named ?? namedToken(file, 'tokenizer.ggml.eos_token_id', tokens, sentencePieceIds.eos);
 }
 
-function namedToken(file: GgufFile, key: string, tokens: readonly string[]): number {
-  const id = file.metadata.get(key);
+/** The token under a key; SentencePiece's files may leave it out. */
+function namedToken(file: GgufFile, key: string, tokens: readonly string[], otherwise: number): number {
+  const isSentencePiece = file.metadata.get('tokenizer.ggml.model') === 'llama';
+  const id = file.metadata.get(key) ?? (isSentencePiece ? otherwise : undefined);
   if (typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < tokens.length) return id;
   throw badMetadata(file, key, `a token from 0 to ${tokens.length - 1}`);
 }
