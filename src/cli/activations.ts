@@ -3,7 +3,7 @@ import type { ActivationsResult } from '../contracts/commandLine.ts';
 import type { Hook } from '../contracts/hooks.ts';
 import { ModelRunner, type RunResult } from '../engine/modelRunner.ts';
 import { hookNamed, hookWidth, isPattern } from '../models/hooks.ts';
-import type { ModelConfig } from '../models/model.ts';
+import type { ModelConfig, Tokenizer } from '../models/model.ts';
 import { type Tensor, writeSafetensors } from '../weights/safetensors.ts';
 import {
   loadLog,
@@ -54,7 +54,7 @@ async function activations(input: CommandInput): Promise<ActivationsResult> {
   });
   try {
     const hooks = names.map(name => hookNamed(name, model.config.layers));
-    const tokenIds = ids ?? model.tokenizer.encode(content).ids;
+    const tokenIds = ids ?? idsOf(content, model.tokenizer);
     const head = wantsLogits ? 'logits' : 'none';
     const result = await model.run({ tokenIds, hooks, head, signal });
     await writeSafetensors(out, tensorsOf(tokenIds, result, model.config), {
@@ -83,6 +83,15 @@ function givenIds(value: string | undefined): Uint32Array | undefined {
   if (!parts) return undefined;
   if (parts.every(part => /^\d{1,9}$/.test(part))) return Uint32Array.from(parts, Number);
   throw usage(`--ids is to be token ids separated by commas, not '${value ?? ''}'.`);
+}
+
+/** A text's tokens as the model expects them: after BOS, where it expects that. */
+function idsOf(content: string, tokenizer: Tokenizer): Uint32Array {
+  const { ids } = tokenizer.encode(content);
+  if (tokenizer.bos === undefined) return ids;
+  const led = new Uint32Array(ids.length + 1).fill(tokenizer.bos);
+  led.set(ids, 1);
+  return led;
 }
 
 function tensorsOf(

@@ -81,12 +81,17 @@ export class Analysis {
     context.signal.throwIfAborted();
     requireAnalyzable(text);
     const { contextLength } = this.model.config;
-    const shape = windowShape(contextLength, this.options.windowLength, this.options.overlap);
+    const shape = windowShape(
+      contextLength - this.lead.length,
+      this.options.windowLength,
+      this.options.overlap,
+    );
     const document = this.documentFor(documentId, Math.max(1, predictions));
     const { common } = document.update(this.model.tokenizer.encode(text));
     for (const window of this.prefixes.windowsOf(documentId)) {
       const start = window * (shape.length - shape.overlap);
-      this.prefixes.truncate(documentId, window, common - start);
+      const valid = common - start;
+      this.prefixes.truncate(documentId, window, valid > 0 ? valid + this.lead.length : 0);
     }
     const reused = document.cells;
     for (const cell of reused) context.report(cell);
@@ -106,6 +111,12 @@ export class Analysis {
       computed,
       milliseconds: performance.now() - started,
     };
+  }
+
+  /** What comes before the tokens of every window: BOS where the model expects it. */
+  private get lead(): readonly number[] {
+    const { bos } = this.model.tokenizer;
+    return bos === undefined ? [] : [bos];
   }
 
   /** What is kept of the document; nothing where it was asked with another number of predictions. */
@@ -128,8 +139,10 @@ export class Analysis {
     if (firstMissing === undefined) return 0;
     // The token before the first missing one is run again: its next-token distribution gives the missing surprisal.
     const known = this.prefixes.get(documentId, window.index);
-    const usable = Math.min(known?.valid ?? 0, Math.max(0, firstMissing - 1 - window.start));
-    let past = usable > 0 ? known?.kept.prefix(usable) : undefined;
+    const lead = this.lead.length;
+    const valid = Math.max(0, (known?.valid ?? 0) - lead);
+    const usable = Math.min(valid, Math.max(0, firstMissing - 1 - window.start));
+    let past = usable > 0 ? known?.kept.prefix(usable + lead) : undefined;
     const from = window.start + usable;
     let carried = NaN;
     for (let start = from; start < window.end;) {
@@ -139,6 +152,7 @@ export class Analysis {
       const block = await this.runBlock(document, { start, end, past, signal: context.signal });
       context.signal.throwIfAborted();
       const first = Math.max(start, firstMissing);
+      if (block.led !== undefined) carried = block.led;
       if (first < end) {
         for (const cell of await this.describe(document, block, first, carried)) {
           document.add(cell);
@@ -156,13 +170,16 @@ export class Analysis {
   private async runBlock(
     document: AnalyzedDocument,
     { start, end, past, signal }: BlockRequest,
-  ): Promise<BlockResult & { readonly cache: KeyValueCache | undefined }> {
+  ): Promise<RunBlock> {
     const { ids } = document.tokens;
-    const { hook } = this.sae.dictionary;
-    const labels = new Uint32Array(end - start); // (T), the token after each
-    labels.set(ids.subarray(start + 1, end + 1));
+    const { hook, inputWidth } = this.sae.dictionary;
+    const lead = past ? [] : this.lead;
+    const rows = lead.length;
+    const tokenIds = Uint32Array.of(...lead, ...ids.subarray(start, end));
+    const labels = new Uint32Array(tokenIds.length); // (rows + T), the token after each
+    labels.set(ids.subarray(start + 1 - rows, end + 1));
     const { hooks, surprisal, predictedIds, probabilities, cache } = await this.model.run({
-      tokenIds: ids.subarray(start, end),
+      tokenIds,
       ...(past && { past }),
       hooks: [hook],
       head: 'loss',
@@ -175,7 +192,17 @@ export class Analysis {
     if (!x || !surprisal || !predictedIds || !probabilities) {
       throw new Failure('internal', `The model's run left out ${hook} or the loss.`);
     }
-    return { start, end, x, surprisal, predictedIds, probabilities, cache };
+    const { predictions } = document;
+    return {
+      start,
+      end,
+      x: x.subarray(rows * inputWidth),
+      surprisal: surprisal.subarray(rows),
+      predictedIds: predictedIds.subarray(rows * predictions),
+      probabilities: probabilities.subarray(rows * predictions),
+      cache,
+      led: rows > 0 ? surprisal[rows - 1] : undefined,
+    };
   }
 
   private async describe(
@@ -195,8 +222,15 @@ export class Analysis {
       dictionary: this.sae.dictionary,
       predictions: document.predictions,
       tokenText: id => this.model.tokenizer.tokenText(id),
+      hasLead: this.lead.length > 0,
     });
   }
+}
+
+interface RunBlock extends BlockResult {
+  readonly cache: KeyValueCache | undefined;
+  /** -ln p of the block's first token after BOS, where the block is a window's first. */
+  readonly led: number | undefined;
 }
 
 interface BlockRequest {

@@ -32,6 +32,8 @@ export interface DescribedBlock {
   readonly dictionary: Pick<Dictionary, 'inputWidth' | 'tokenPolicy'>;
   readonly predictions: number; // P
   readonly tokenText: (id: number) => string;
+  /** Whether BOS, which is no token of the document, was every window's first token. */
+  readonly hasLead: boolean;
 }
 
 /** Cuts a described block into cells of results, each complete in itself. */
@@ -47,10 +49,11 @@ export function cellsOf(described: DescribedBlock): AnalysisPart[] {
 /** The cell of the tokens `start` to `end`. Its arrays are copies: it outlives the block. */
 function cellOf(described: DescribedBlock, start: number, end: number): AnalysisPart {
   const { block, first, carried, tokens, sae, dictionary, predictions, tokenText } = described;
+  const isFirstOfWindow = start === 0 && !described.hasLead;
   const { inputWidth, tokenPolicy } = dictionary;
   const [row, endRow] = [start - block.start, end - block.start];
   const x = block.x.subarray(row * inputWidth, endRow * inputWidth); // (t, D)
-  const excluded = excludedTokens(x, inputWidth, start === 0, tokenPolicy);
+  const excluded = excludedTokens(x, inputWidth, isFirstOfWindow, tokenPolicy);
   const rows = [start - first, end - first] as const;
   const kept = [rows[0] * sae.k, rows[1] * sae.k] as const;
   const pairs = sae.domains.length ** 2;

@@ -68,7 +68,7 @@ async function search(
       const count = Math.min(spans.ids.length, request.tokens - tokens);
       for (const { start, ownStart, end } of windowsOf(count, routeWindowShape(routing))) {
         await pause(signal);
-        const { own } = await runner.run(spans.ids.subarray(start, end));
+        const { own } = await runner.ofText(spans.ids.subarray(start, end));
         const shares = rowShares(own.get(layer)?.output ?? new Float32Array(), layer + 1); // (T, H, layer + 1)
         for (let t = ownStart; t < end; t++) {
           const share = shares[((t - start) * config.heads + head) * (layer + 1) + buffer] ?? 0;

@@ -13,7 +13,7 @@ const authorsTokens = 1668;
 export function wordTokens(words: readonly string[], tokenizer: Tokenizer): Map<string, number> {
   const tokens = new Map<string, number>();
   for (const word of words) {
-    const ids = tokenizer.encode(` ${word}`).ids;
+    const ids = spacedIds(word, tokenizer);
     const [id] = ids;
     if (id === undefined || ids.length !== 1) {
       throw new Failure(
@@ -29,6 +29,14 @@ export function wordTokens(words: readonly string[], tokenizer: Tokenizer): Map<
     throw new Failure('usage', 'There is one word; expected two or more to tell apart, or none.');
   }
   return tokens;
+}
+
+/** Some tokenizers put a space before a text by themselves: a second one would be a token of its own. */
+function spacedIds(word: string, tokenizer: Tokenizer): Uint32Array {
+  const { ids } = tokenizer.encode(` ${word}`);
+  if (ids.length === 1) return ids;
+  const bare = tokenizer.encode(word).ids;
+  return bare.length === 1 && tokenizer.tokenText(bare[0] ?? 0) === ` ${word}` ? bare : ids;
 }
 
 /** Tokens of some words in a text. */

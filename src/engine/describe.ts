@@ -98,6 +98,7 @@ async function indexText(model: DescribingModel, sae: SaeRunner, request: Descri
     windowLength,
     counted,
     separator: model.tokenizer.separator,
+    bos: model.tokenizer.bos,
     sources,
   };
   return { index: builder.finish(), corpus };

@@ -60,7 +60,7 @@ export async function routeDocument(
   const drawnNorms = new MeanNorms(config);
   for (const { start, ownStart, end } of windowsOf(count, routeWindowShape(routing))) {
     await pause(context.signal);
-    const norms = await runner.run(part.ids.subarray(start, end));
+    const norms = await runner.ofText(part.ids.subarray(start, end));
     const take = (
       found: ReadonlyMap<number, LayerNorms>,
       into: TriangularShares,

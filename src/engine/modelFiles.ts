@@ -3,8 +3,9 @@ import { basename, dirname, join } from 'node:path';
 import { readGgufModel } from '../models/ggufModel.ts';
 import type { ModelConfig, Tokenizer } from '../models/model.ts';
 import { readModelFolder } from '../models/modelFolder.ts';
-import { ggufTokenizer } from '../models/tokenizer.ts';
-import { AbsentTokenizer, jsonTokenizer } from '../models/tokenizerJson.ts';
+import { AbsentTokenizer } from '../models/tokenizers/absentTokenizer.ts';
+import { ggufTokenizer } from '../models/tokenizers/ggufTokenizer.ts';
+import { jsonTokenizer } from '../models/tokenizers/tokenizerJson.ts';
 import type { PlannedWeight } from '../weights/dequantised.ts';
 import { readGguf } from '../weights/gguf.ts';
 
@@ -31,10 +32,18 @@ export async function readModelFiles(path: string): Promise<ModelFiles> {
 
 async function readFolder(folder: string): Promise<ModelFiles> {
   const { config, weights, files } = await readModelFolder(folder);
-  const path = join(folder, 'tokenizer.json');
-  const isThere = (await stat(path).catch(() => undefined))?.isFile();
-  const tokenizer = isThere
-    ? jsonTokenizer(await readFile(path, 'utf8'), path, config.vocabulary)
-    : new AbsentTokenizer(path, config.vocabulary);
+  const tokenizer = await folderTokenizer(folder, config.vocabulary);
   return { name: config.name, config, tokenizer, weights, files };
+}
+
+async function folderTokenizer(folder: string, vocabulary: number): Promise<Tokenizer> {
+  const path = join(folder, 'tokenizer.json');
+  const json = await textOf(path);
+  if (json === undefined) return new AbsentTokenizer(path, vocabulary);
+  return jsonTokenizer(json, path, vocabulary, await textOf(join(folder, 'tokenizer_config.json')));
+}
+
+async function textOf(path: string): Promise<string | undefined> {
+  const isThere = (await stat(path).catch(() => undefined))?.isFile();
+  return isThere ? readFile(path, 'utf8') : undefined;
 }

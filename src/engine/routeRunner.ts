@@ -31,6 +31,7 @@ export class RouteRunner {
   private readonly session: Session;
   private readonly sets: readonly RouterSet[];
   private readonly rotary: RotaryFeeds;
+  private readonly bos: number | undefined;
 
   private constructor(
     session: Session,
@@ -41,6 +42,7 @@ export class RouteRunner {
     this.layers = options.layers;
     this.sets = options.sets;
     this.rotary = new RotaryFeeds(routing.model.config);
+    this.bos = routing.model.tokenizer.bos;
   }
 
   /** `layers`: of those with a router, default all. `compare`: also with routers as a training begins with them. */
@@ -65,7 +67,18 @@ export class RouteRunner {
     return new RouteRunner(session, routing, { layers, sets });
   }
 
-  /** Of a window of tokens (T). */
+  /** Of a window of a text (T), after BOS where the model expects it. */
+  async ofText(tokenIds: Uint32Array): Promise<WindowNorms> {
+    if (this.bos === undefined) return this.run(tokenIds);
+    const { own, initial } = await this.run(Uint32Array.of(this.bos, ...tokenIds));
+    const rows = tokenIds.length + 1;
+    return {
+      own: withoutFirst(own, rows),
+      ...(initial && { initial: withoutFirst(initial, rows) }),
+    };
+  }
+
+  /** Of a window of tokens (T), as they are. */
   async run(tokenIds: Uint32Array): Promise<WindowNorms> {
     const { length } = tokenIds;
     const found = await this.session.run(
@@ -91,6 +104,19 @@ export class RouteRunner {
   dispose(): Promise<void> {
     return this.session.dispose();
   }
+}
+
+function withoutFirst(
+  norms: ReadonlyMap<number, LayerNorms>,
+  rows: number,
+): Map<number, LayerNorms> {
+  const rest = (values: Float32Array) => values.subarray(values.length / rows);
+  return new Map(
+    Array.from(norms, ([layer, { memory, output }]) => [
+      layer,
+      { memory: rest(memory), output: rest(output) },
+    ]),
+  );
 }
 
 function namesOf(layer: number, set: RouterSet): { memory: string; output: string } {

@@ -4,9 +4,10 @@ import type { WindowShape } from './windows.ts';
 /** Tokens that are run together: what is held of them grows with layers and heads. */
 const longestWindow = 512;
 
-/** The windows that a text is cut into; each shares a quarter with the one before, whose tokens are context only. */
+/** The windows that a text is cut into, BOS before each not counted; each shares a quarter with the one before, whose tokens are context only. */
 export function routeWindowShape({ model }: Pick<Routing, 'model'>): WindowShape {
-  const length = Math.min(longestWindow, model.config.contextLength);
+  const lead = model.tokenizer.bos === undefined ? 0 : 1;
+  const length = Math.min(longestWindow, model.config.contextLength - lead);
   return { length, overlap: Math.floor(length / 4) };
 }
 

@@ -116,6 +116,8 @@ export interface Tokenizer {
   readonly vocabulary: number;
   /** Token that separates documents in training text (SmolLM2: <|endoftext|>). */
   readonly separator: number;
+  /** Token with which the model expects every window to begin (Llama, Gemma); undefined where it expects none. */
+  readonly bos: number | undefined;
   encode(text: string): TokenSpans;
   /** The text of one token, for people: bytes that are no character of their own appear as \xNN. */
   tokenText(id: number): string;

@@ -7,6 +7,8 @@ export interface Corpus {
   readonly counted: number;
   /** Token between documents, which no example crosses. */
   readonly separator: number;
+  /** Token with which every window begins where the model expects it: of no document, and in no example. */
+  readonly bos?: number | undefined;
   readonly sources: readonly CorpusSource[];
 }
 

@@ -48,11 +48,12 @@ function writeExample(
 
 /** The tokens around a position, all of its window and its document. */
 function surroundings(
-  { tokenIds, windowLength, separator }: Corpus,
+  { tokenIds, windowLength, separator, bos }: Corpus,
   peak: number,
 ): { from: number; to: number } {
-  const windowStart = Math.floor(peak / windowLength) * windowLength;
-  const windowEnd = Math.min(windowStart + windowLength, tokenIds.length);
+  const ledStart = Math.floor(peak / windowLength) * windowLength;
+  const windowStart = ledStart + (bos === undefined || peak === ledStart ? 0 : 1);
+  const windowEnd = Math.min(ledStart + windowLength, tokenIds.length);
   const half = Math.floor(exampleLength / 2);
   const latest = Math.max(windowStart, windowEnd - exampleLength);
   let from = Math.min(Math.max(windowStart, peak - half), latest);

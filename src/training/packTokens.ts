@@ -27,15 +27,17 @@ const pieceLength = 2 ** 20;
 
 /**
  * The tokens of documents one after the other, a separator after each, cut into whole windows: what does not fill
- * the last window is dropped.
+ * the last window is dropped. Where the model expects BOS, each window begins with it, and has one token of text less;
+ * pieces are numbered as if it were not there.
  */
 export async function packTokens<D extends { readonly text: string }>(
   documents: AsyncIterable<D>,
   tokenizer: Tokenizer,
   options: PackOptions<D>,
 ): Promise<Uint32Array> {
-  const { windowLength, signal } = options;
-  const limit = Math.floor(options.limit / windowLength) * windowLength;
+  const { signal } = options;
+  const windowLength = options.windowLength - (tokenizer.bos === undefined ? 0 : 1); // of text
+  const limit = Math.floor(options.limit / options.windowLength) * windowLength;
   let tokens = new Uint32Array(Math.min(limit, 2 ** 20));
   let count = 0;
   const push = (ids: Uint32Array): void => {
@@ -73,7 +75,19 @@ export async function packTokens<D extends { readonly text: string }>(
       { action: 'Give more text, or more tokens to take (--tokens).' },
     );
   }
-  return tokens.slice(0, whole);
+  if (tokenizer.bos === undefined) return tokens.slice(0, whole);
+  return begunWith(tokenizer.bos, tokens.subarray(0, whole), windowLength);
+}
+
+/** Windows of `length` tokens with one more before each. */
+function begunWith(first: number, tokens: Uint32Array, length: number): Uint32Array {
+  const windows = tokens.length / length;
+  const begun = new Uint32Array(tokens.length + windows).fill(first);
+  for (let window = 0; window < windows; window++) {
+    const own = tokens.subarray(window * length, (window + 1) * length);
+    begun.set(own, window * (length + 1) + 1);
+  }
+  return begun;
 }
 
 /** A long text in pieces that end at line breaks where there are any. */

@@ -12,20 +12,26 @@ export interface PlacedToken {
   readonly place: TextPlace | null;
 }
 
+const nowhere: PlacedToken = { before: '', token: '', after: '', place: null };
+
 /** Documents cut into windows of tokens that remember where each token came from. */
 export class PlacedText {
   readonly tokenIds: Uint32Array; // whole windows
   readonly windowLength: number; // T
   private readonly pieces: readonly PackedPiece<CorpusDocument>[];
+  /** Whether each window begins with BOS, which is in no piece. */
+  private readonly hasBos: boolean;
 
   private constructor(
     tokenIds: Uint32Array,
     windowLength: number,
     pieces: readonly PackedPiece<CorpusDocument>[],
+    hasBos: boolean,
   ) {
     this.tokenIds = tokenIds;
     this.windowLength = windowLength;
     this.pieces = pieces;
+    this.hasBos = hasBos;
   }
 
   /** The first `limit` tokens of the documents; fails with `empty` where they do not fill a window. */
@@ -43,22 +49,23 @@ export class PlacedText {
       ...options,
       mark: piece => pieces.push(piece),
     });
-    return new PlacedText(tokenIds, options.windowLength, pieces);
+    return new PlacedText(tokenIds, options.windowLength, pieces, tokenizer.bos !== undefined);
   }
 
   get windows(): number {
     return this.tokenIds.length / this.windowLength;
   }
 
-  /** The token of this number with at most `around` UTF-16 units of whole words on either side; separators are of no document. */
-  at(token: number, around: number): PlacedToken {
+  /** The token of this number with at most `around` UTF-16 units of whole words on either side; separators and BOS are of no document. */
+  at(position: number, around: number): PlacedToken {
+    if (this.hasBos && position % this.windowLength === 0) return nowhere;
+    const token = this.hasBos ? position - Math.floor(position / this.windowLength) - 1 : position;
     const piece = this.pieces[this.pieceOf(token)];
-    if (!piece) throw new Failure('internal', `Token ${token} is in no document.`);
+    if (!piece) throw new Failure('internal', `Token ${position} is in no document.`);
     const { document, first, spans, offset } = piece;
     const start = spans.starts[token - first];
     const end = spans.ends[token - first];
-    if (start === undefined || end === undefined)
-      return { before: '', token: '', after: '', place: null };
+    if (start === undefined || end === undefined) return nowhere;
     const { text } = document;
     const [from, to] = [offset + start, offset + end];
     return {

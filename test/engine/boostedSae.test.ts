@@ -161,6 +161,7 @@ describe('a base with the residual SAEs of domains', () => {
       dictionary: base,
       predictions: 1,
       tokenText: String,
+      hasLead: false,
     });
     assert.deepEqual(
       cells.map(cell => cell.starts.length),

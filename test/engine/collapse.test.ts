@@ -51,7 +51,14 @@ before(async () => {
     run: request => runner.run(request),
     config: runner.config,
     info: runner.info,
-    tokenizer: { vocabulary: 61, separator: 0, encode, tokenText: String, decode: String },
+    tokenizer: {
+      vocabulary: 61,
+      separator: 0,
+      bos: undefined,
+      encode,
+      tokenText: String,
+      decode: String,
+    },
   };
 });
 after(async () => {

@@ -10,7 +10,7 @@ import { Random } from '../../src/common/random.ts';
 import type { CollapseRequest } from '../../src/contracts/collapse.ts';
 import type { CollapseCommandResult } from '../../src/contracts/commandLine.ts';
 import { collapseOfText } from '../../src/engine/collapseOfText.ts';
-import { spellingOf } from '../../src/models/byteLevel.ts';
+import { spellingOf } from '../../src/models/tokenizers/byteLevel.ts';
 import {
   type FolderPieces,
   limePieces,

@@ -45,6 +45,7 @@ const model: DescribingModel = {
   tokenizer: {
     vocabulary: 100,
     separator,
+    bos: undefined,
     encode: () => assert.fail('not used'),
     tokenText: id => ` t${id}`,
     decode: () => assert.fail('not used'),
@@ -135,6 +136,19 @@ describe('describe', () => {
     );
     assert.deepEqual(peaks.slice(0, 2), [60, 10]);
     assert.deepEqual([...table.exampleLengths.subarray(6)], new Array(12).fill(0));
+  });
+
+  it('leaves BOS out of what it quotes and counts', async () => {
+    const bos = 4;
+    const tokenIds = Uint32Array.from(quotable);
+    tokenIds[0] = bos;
+    tokenIds[12] = 2;
+    tokenIds[5] = 70;
+    const led = { ...model, tokenizer: { ...model.tokenizer, bos } };
+    const request = { texts: [{ name: 'led', tokenIds, quotable: true }], windowLength };
+    const described = await describeFeatures(led, sae, request);
+    const length = described.exampleLengths[0] ?? 0;
+    assert.deepEqual([...described.exampleTokens.subarray(0, length)], [...tokenIds.slice(1, 22)]);
   });
 
   it('refuses more tokens than can be indexed, and text of which nothing is left', async () => {

@@ -7,6 +7,7 @@ import { Random } from '../../src/common/random.ts';
 import { type LayerNorms, RouteRunner } from '../../src/engine/routeRunner.ts';
 import { readRouting } from '../../src/engine/routing.ts';
 import { initialRouter } from '../../src/models/lime.ts';
+import { AbsentTokenizer } from '../../src/models/tokenizers/absentTokenizer.ts';
 import { lengths, limeOracle, type OracleLayer } from '../fixtures/limeOracle.ts';
 import { fixture } from './model.ts';
 
@@ -95,5 +96,30 @@ describe('A runner of one layer', () => {
     assert.equal(whole.initial, undefined);
     await all.dispose();
     await one.dispose();
+  });
+});
+
+describe('A runner of a model that expects BOS', () => {
+  it('runs a text after it, and says nothing of it', async () => {
+    const path = fixture('lime/gqa4');
+    const routing = await readRouting({ path, cacheFolder: join(folder, 'cache'), threads: 1 });
+    const { ids } = await limeOracle(path);
+    const { config } = routing.model;
+    const tokenizer = new AbsentTokenizer('tokenizer.json', config.vocabulary);
+    const model = { ...routing.model, tokenizer: Object.assign(tokenizer, { bos: ids[0] }) };
+    const [plain, led] = [
+      await RouteRunner.open(routing),
+      await RouteRunner.open({ ...routing, model }),
+    ];
+    const text = ids.slice(1);
+    const [whole, own] = [(await plain.run(ids)).own, (await led.ofText(text)).own];
+    for (const [layer, { memory, output }] of whole) {
+      const rest = (values: Float32Array) => values.slice(values.length / ids.length);
+      assert.deepEqual(own.get(layer)?.memory.slice(), rest(memory));
+      assert.deepEqual(own.get(layer)?.output.slice(), rest(output));
+    }
+    assert.deepEqual(await plain.ofText(ids), await plain.run(ids));
+    await plain.dispose();
+    await led.dispose();
   });
 });

@@ -19,8 +19,8 @@ class Received {
   };
 }
 
-function setUp(options: AnalysisOptions = {}) {
-  const model = new CausalModel();
+function setUp(options: AnalysisOptions = {}, bos?: number) {
+  const model = new CausalModel(bos);
   const analysis = new Analysis(model, new NearestSae(), { ...shape, ...options });
   return { model, analysis };
 }
@@ -45,25 +45,28 @@ async function analyze(
 }
 
 /** Holds every token's results to what the model says when each window is run on its own, without any cache. */
-function checkAll(received: Received, text: string): void {
+function checkAll(received: Received, text: string, bos?: number): void {
+  const lead = bos === undefined ? [] : [bos];
+  const stateOf = (own: Uint32Array) => stateAfter(Uint32Array.of(...lead, ...own));
   const ids = Uint32Array.from(text, character => character.charCodeAt(0));
   for (let token = 0; token < ids.length; token++) {
     const found = received.tokens.get(token);
     assert.ok(found, `token ${token} was never reported`);
     const { part, row } = found;
     const start = token < 128 ? 0 : Math.floor((token - 64) / 64) * 64;
-    const state = stateAfter(ids.subarray(start, token + 1));
+    const state = stateOf(ids.subarray(start, token + 1));
     assert.equal(part.tokenIds[row], ids[token]);
     assert.deepEqual([part.starts[row], part.ends[row]], [token, token + 1]);
-    if (token === 0) assert.ok(Number.isNaN(part.surprisal[row]));
+    if (token === 0 && bos === undefined) assert.ok(Number.isNaN(part.surprisal[row]));
     else {
-      const before = stateAfter(ids.subarray(start, token));
+      const before = stateOf(ids.subarray(start, token));
       assert.equal(part.surprisal[row], surprisalOf(before, ids[token] ?? 0), `token ${token}`);
     }
     assert.equal(part.predictions[row * 2], `<${state % 97}>`);
     assert.equal(part.features[row * part.k], state % 1000);
     assert.equal(part.squaredNorm[row], state * state + 1);
-    assert.equal(part.excluded[row], token === 0 ? 1 : 0);
+    // BOS is the window's first token where there is one.
+    assert.equal(part.excluded[row], token === 0 && bos === undefined ? 1 : 0);
   }
 }
 
@@ -80,6 +83,20 @@ describe('analysis of a document', () => {
       checkAll(received, text);
       assert.equal(summary.tokens, length);
       assert.equal(summary.reused, 0);
+    }
+  });
+
+  it('begins every window with BOS where the model expects it, and says nothing of it', async () => {
+    for (const bos of [0, 7]) {
+      for (const length of [1, 32, 33, 127, 128, 129, 193, 500]) {
+        const text = textOf(length, length);
+        const { model, analysis } = setUp({}, bos);
+        const { summary, received } = await analyze(analysis, text);
+        checkAll(received, text, bos);
+        assert.equal(summary.tokens, length);
+        assert.equal(received.tokens.size, length);
+        assert.ok(model.runs.every(({ past, tokens }) => past + tokens <= 129));
+      }
     }
   });
 
@@ -147,9 +164,13 @@ describe('analysis of a document', () => {
   });
 
   it('stays right over any sequence of edits, cancels and evictions', async () => {
-    for (const keepBytes of [2 ** 30, 200 * 4, 0]) {
+    const cases = [2 ** 30, 200 * 4, 0].flatMap(keepBytes => [
+      { keepBytes, bos: undefined },
+      { keepBytes, bos: 0 },
+    ]);
+    for (const { keepBytes, bos } of cases) {
       const random = new Random(7);
-      const { model, analysis } = setUp({ keepBytes });
+      const { model, analysis } = setUp({ keepBytes }, bos);
       let text = textOf(300);
       for (let round = 0; round < 60; round++) {
         const at = random.below(text.length + 1);
@@ -163,7 +184,7 @@ describe('analysis of a document', () => {
         const running = analyze(analysis, text, received, { signal: abort.signal, visible });
         if (cancelAfter === Infinity) {
           await running;
-          checkAll(received, text);
+          checkAll(received, text, bos);
         } else {
           await running.catch((error: unknown) => assert.ok(Failure.is(error, 'cancelled')));
         }

@@ -9,7 +9,7 @@ import { embeddedModel } from '../../src/common/embedded.ts';
 import { Failure, type FailureCode } from '../../src/common/failure.ts';
 import { Random } from '../../src/common/random.ts';
 import { readGgufModel } from '../../src/models/ggufModel.ts';
-import { ggufTokenizer } from '../../src/models/tokenizer.ts';
+import { ggufTokenizer } from '../../src/models/tokenizers/ggufTokenizer.ts';
 import { readGguf } from '../../src/weights/gguf.ts';
 import { ggufBytes, tinyLlama, type TinyGguf, type TinyTensor } from '../fixtures/tinyGguf.ts';
 

@@ -6,7 +6,7 @@ import { bytePairTokenizer, wordCounts } from '../../bench/papers/lime/bytePairs
 import { initialWeights, parametersOf, valuesOf } from '../../bench/papers/lime/parameters.ts';
 import { absoluteMap } from '../../bench/papers/lime/routerMap.ts';
 import type { ModelConfig } from '../../src/models/model.ts';
-import { jsonTokenizer } from '../../src/models/tokenizerJson.ts';
+import { jsonTokenizer } from '../../src/models/tokenizers/tokenizerJson.ts';
 
 const config: ModelConfig = {
   ...{ architecture: 'lime', name: 'small', layers: 5, width: 8, feedForward: 8, heads: 2 },

@@ -295,4 +295,20 @@ describe('A folder that is no model', () => {
     await rm(join(folder, 'config.json'));
     await refused('not-found', /There is no .*config\.json/);
   });
+
+  it('has the tokenizer beside it, and the BOS that its configuration names', async () => {
+    const folder = await write(lime);
+    const json = {
+      added_tokens: [{ id: 0, content: '<s>', special: true }],
+      pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false },
+      model: { type: 'BPE', vocab: { a: 1, b: 2, ab: 3 }, merges: ['a b'] },
+    };
+    await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(json));
+    const { tokenizer } = await readModelFiles(folder);
+    assert.deepEqual([...tokenizer.encode('<s>ab').ids], [0, 3]);
+    assert.equal(tokenizer.bos, undefined);
+    const config = { add_bos_token: true, bos_token: '<s>' };
+    await writeFile(join(folder, 'tokenizer_config.json'), JSON.stringify(config));
+    assert.equal((await readModelFiles(folder)).tokenizer.bos, 0);
+  });
 });

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Failure, type FailureCode } from '../../src/common/failure.ts';
-import { spellingOf } from '../../src/models/byteLevel.ts';
-import { jsonTokenizer } from '../../src/models/tokenizerJson.ts';
+import { spellingOf } from '../../src/models/tokenizers/byteLevel.ts';
+import { jsonTokenizer } from '../../src/models/tokenizers/tokenizerJson.ts';
 
 const tokens = [
   ...Array.from({ length: 256 }, (_, byte) => spellingOf(byte)),
@@ -80,54 +80,61 @@ describe('A tokenizer.json', () => {
     assert.deepEqual([...tokenizer({ added_tokens, model }, 262).encode('12').ids], [260]);
   });
 
+  it('may leave numbers out, and name tokens beyond the model', () => {
+    const added_tokens = [
+      { id: 299, content: '<|endoftext|>' },
+      { id: 300, content: '<|image|>' },
+    ];
+    const { ids } = tokenizer({ added_tokens }, 300).encode('he<|endoftext|><|');
+    assert.deepEqual([...ids], [256, 299, byte('<'), byte('|')]);
+    assert.equal(tokenizer({ added_tokens }, 300).encode('<|image|>').ids.length, 9);
+  });
+
   const bad: readonly [what: string, changes: object, code: FailureCode, says: RegExp][] = [
     [
       'another model',
       { model: { ...gpt2.model, type: 'Unigram' } },
       'unsupported',
-      /other than a byte-level BPE/,
+      /other than byte-pair encoding/,
     ],
+    ['another normalizer', { normalizer: { type: 'Precompiled' } }, 'unsupported', /Precompiled/],
     [
-      'bytes as fallback',
-      { model: { ...gpt2.model, byte_fallback: true } },
+      'another pre-tokenizer',
+      { pre_tokenizer: { type: 'UnicodeScripts' } },
       'unsupported',
-      /byte-level/,
+      /UnicodeScripts/,
     ],
-    ['a normalizer', { normalizer: { type: 'NFC' } }, 'unsupported', /normalizer/],
-    ['no pre-tokenizer', { pre_tokenizer: null }, 'unsupported', /pre-tokenizer/],
-    ['another pre-tokenizer', { pre_tokenizer: { type: 'Metaspace' } }, 'unsupported', /Metaspace/],
     [
-      'a prefixed space',
-      { pre_tokenizer: { ...gpt2.pre_tokenizer, add_prefix_space: true } },
+      'a regular expression that JavaScript lacks',
+      { pre_tokenizer: { type: 'Split', pattern: { Regex: '(' }, behavior: 'Isolated' } },
       'unsupported',
-      /add_prefix_space/,
+      /regular expression/,
     ],
-    ['a gap', { added_tokens: [{ id: 300, content: 'x' }] }, 'bad-file', /without gaps/],
-    ['an id twice', { added_tokens: [{ id: 259, content: 'x' }] }, 'bad-file', /without gaps/],
     [
-      'an id that is none',
+      'a number twice',
+      { added_tokens: [{ id: 259, content: 'x' }] },
+      'bad-file',
+      /found 259 for "hello" and "x"/,
+    ],
+    [
+      'a number that is none',
       { model: { ...gpt2.model, vocab: { ...gpt2.model.vocab, x: 'y' } } },
       'bad-file',
-      /without gaps/,
+      /found "x" with the number "y"/,
     ],
     [
       'too many tokens',
-      {
-        added_tokens: [
-          { id: 260, content: 'x' },
-          { id: 261, content: 'y' },
-        ],
-      },
+      { model: { ...gpt2.model, vocab: { ...gpt2.model.vocab, x: 261 } } },
       'bad-file',
       /at most the model's 261/,
     ],
-    ['a token without a text', { added_tokens: [{ id: 260 }] }, 'bad-file', /added token/],
     [
-      'a token that takes in space',
-      { added_tokens: [{ id: 260, content: 'x', lstrip: true }] },
-      'unsupported',
-      /"x"/,
+      'a merge of what is no token',
+      { model: { ...gpt2.model, merges: ['h e', 'he x'] } },
+      'bad-file',
+      /merge of tokens to a token, found \["he","x"\]/,
     ],
+    ['a token without a text', { added_tokens: [{ id: 260 }] }, 'bad-file', /added token/],
     [
       'a merge of one',
       { model: { ...gpt2.model, merges: ['he'] } },

@@ -1,5 +1,4 @@
-import { spellingOf } from '../../../src/models/byteLevel.ts';
-import { preTokenizers } from '../../../src/models/preTokenizers.ts';
+import { spellingOf } from '../../../src/models/tokenizers/byteLevel.ts';
 
 /** Names the separator of documents, the vocabulary's last token. */
 const separator = '<|endoftext|>';
@@ -44,7 +43,12 @@ export function bytePairTokenizer(counts: ReadonlyMap<string, number>, size: num
     merges.push([a, b]);
   }
   tokens.push(separator);
-  const byteLevel = preTokenizers.get('gpt-2')?.json;
+  const byteLevel = {
+    type: 'ByteLevel',
+    add_prefix_space: false,
+    trim_offsets: false,
+    use_regex: true,
+  };
   return JSON.stringify({
     version: '1.0',
     added_tokens: [{ id: tokens.length - 1, content: separator, ...isolated }],

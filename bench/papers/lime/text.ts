@@ -1,6 +1,6 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { jsonTokenizer } from '../../../src/models/tokenizerJson.ts';
+import { jsonTokenizer } from '../../../src/models/tokenizers/tokenizerJson.ts';
 import type { Tokenizer } from '../../../src/models/model.ts';
 import { readCorpus } from '../../../src/training/corpus.ts';
 import { packTokens } from '../../../src/training/packTokens.ts';

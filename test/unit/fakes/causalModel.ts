@@ -33,17 +33,22 @@ export class CausalModel implements AnalysisModel {
   readonly config = { contextLength: 2048 };
   readonly runs: { past: number; tokens: number }[] = [];
   onRun: (runs: number) => unknown = () => undefined;
-  readonly tokenizer: Tokenizer = {
-    vocabulary: 2 ** 16,
-    separator: 0,
-    encode: text => ({
-      ids: Uint32Array.from(text, character => character.charCodeAt(0)),
-      starts: Uint32Array.from(text, (_, i) => i),
-      ends: Uint32Array.from(text, (_, i) => i + 1),
-    }),
-    tokenText: id => `<${id}>`,
-    decode: ids => String.fromCharCode(...Array.from(ids)),
-  };
+  readonly tokenizer: Tokenizer;
+
+  constructor(bos?: number) {
+    this.tokenizer = {
+      vocabulary: 2 ** 16,
+      separator: 0,
+      bos,
+      encode: text => ({
+        ids: Uint32Array.from(text, character => character.charCodeAt(0)),
+        starts: Uint32Array.from(text, (_, i) => i),
+        ends: Uint32Array.from(text, (_, i) => i + 1),
+      }),
+      tokenText: id => `<${id}>`,
+      decode: ids => String.fromCharCode(...Array.from(ids)),
+    };
+  }
 
   async run(request: Parameters<AnalysisModel['run']>[0]): ReturnType<AnalysisModel['run']> {
     await new Promise(resolve => setImmediate(resolve));

@@ -12,6 +12,7 @@ import { addFiles, makeFolder, makePdf, randomText } from './corpusFolder.ts';
 const tokenizer: Tokenizer = {
   vocabulary: 65_536,
   separator: 0,
+  bos: undefined,
   encode(text) {
     const ids = Uint32Array.from({ length: text.length }, (_, i) => text.charCodeAt(i));
     return { ids, starts: ids, ends: ids };

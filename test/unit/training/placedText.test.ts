@@ -3,7 +3,8 @@ import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { embeddedModel } from '../../../src/common/embedded.ts';
 import { Failure } from '../../../src/common/failure.ts';
-import { ggufTokenizer } from '../../../src/models/tokenizer.ts';
+import type { Tokenizer } from '../../../src/models/model.ts';
+import { ggufTokenizer } from '../../../src/models/tokenizers/ggufTokenizer.ts';
 import type { CorpusDocument } from '../../../src/training/extract/document.ts';
 import { PlacedText } from '../../../src/training/placedText.ts';
 import { readGguf } from '../../../src/weights/gguf.ts';
@@ -27,6 +28,17 @@ function pack(documents: readonly CorpusDocument[], limit = Number.MAX_SAFE_INTE
   return PlacedText.pack(documents, tokenizer, { windowLength: 8, limit });
 }
 
+/** A tokenizer of the same ids whose model expects BOS. */
+const bos = 1;
+const led: Tokenizer = {
+  vocabulary: tokenizer.vocabulary,
+  separator: tokenizer.separator,
+  bos,
+  encode: text => tokenizer.encode(text),
+  tokenText: id => tokenizer.tokenText(id),
+  decode: ids => tokenizer.decode(ids),
+};
+
 /** The text of the files, by path, that the places of all tokens open. */
 function opened(text: PlacedText, files: ReadonlyMap<string, string>): Map<string, string> {
   const found = new Map<string, string>();
@@ -34,7 +46,8 @@ function opened(text: PlacedText, files: ReadonlyMap<string, string>): Map<strin
   for (let i = 0; i < text.tokenIds.length; i++) {
     const { before, token, after, place } = text.at(i, 12);
     if (!place) {
-      assert.equal(text.tokenIds[i], tokenizer.separator, `token ${i}`);
+      const isBos = text.tokenIds[i] === bos && i % text.windowLength === 0;
+      if (!isBos) assert.equal(text.tokenIds[i], tokenizer.separator, `token ${i}`);
       continue;
     }
     const file = files.get(place.path) ?? '';
@@ -86,6 +99,23 @@ describe('PlacedText', () => {
     assert.ok(files.get('/c.md')?.startsWith(found.get('/c.md') ?? 'nothing'));
     const separators = text.tokenIds.filter(id => id === tokenizer.separator).length;
     assert.ok(separators >= 3);
+  });
+
+  it('opens every token behind the BOS of its window', async () => {
+    const files = new Map([
+      ['/a.md', multiByte.repeat(3)],
+      ['/b.md', `x\n\n${multiByte}`],
+      ['/c.md', randomText(1, 40)],
+    ]);
+    const documents = [...files].map(([path, content]) => documentOf(content, path));
+    const options = { windowLength: 8, limit: Number.MAX_SAFE_INTEGER };
+    const text = await PlacedText.pack(documents, led, options);
+    assert.ok(text.windows > 8);
+    for (let window = 0; window < text.windows; window++)
+      assert.equal(text.tokenIds[window * 8], bos);
+    const found = opened(text, files);
+    assert.equal(found.get('/a.md'), files.get('/a.md'));
+    assert.equal(found.get('/b.md'), files.get('/b.md'));
   });
 
   it('opens tokens of a document that is a part of its file', async () => {

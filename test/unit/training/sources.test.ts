@@ -88,6 +88,7 @@ describe('readCorpus', () => {
 const units: Tokenizer = {
   vocabulary: 65_536,
   separator: 0,
+  bos: undefined,
   encode(text): TokenSpans {
     const ids = Uint32Array.from(text, c => c.charCodeAt(0));
     return { ids, starts: ids, ends: ids };
@@ -107,6 +108,20 @@ describe('packTokens', () => {
       limit: 100,
     });
     assert.deepEqual([...ids], [97, 98, 0, 99, 100, 101, 0, 102]);
+  });
+
+  it('begins each window with BOS where the model expects it', async () => {
+    for (const bos of [0, 5]) {
+      const ids = await packTokens(
+        documents('ab', 'cde', 'f'),
+        { ...units, bos },
+        { windowLength: 4, limit: 100 },
+      );
+      assert.deepEqual([...ids], [bos, 97, 98, 0, bos, 99, 100, 101, bos, 0, 102, 0]);
+    }
+    const limited = { windowLength: 4, limit: 11 };
+    const ids = await packTokens(documents('abcdefghi'), { ...units, bos: 5 }, limited);
+    assert.deepEqual([...ids], [5, 97, 98, 99, 5, 100, 101, 102]);
   });
 
   it('takes no more than the limit', async () => {
