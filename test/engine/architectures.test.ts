@@ -60,8 +60,10 @@ for (const name of readdirSync(root)) {
 
     it("as llama.cpp's converter writes it, where it can", async t => {
       const path = join(root, name, 'model.gguf');
-      if (!existsSync(path))
-        return t.skip('GGUF has no place for what this configuration departs in');
+      if (!existsSync(path)) {
+        t.skip('GGUF has no place for what this configuration departs in');
+        return;
+      }
       const file = await ModelRunner.open({ path, cacheFolder, threads: 2 });
       const run = await file.run({ tokenIds, hooks, head: 'logits' });
       for (const of of ['logits', ...hooks] as const) {
@@ -141,6 +143,19 @@ for (const name of readdirSync(root)) {
 }
 
 describe('A model of an architecture', () => {
+  it('whose packed matrices are K-quants is decoded as gguf-py does', async t => {
+    const goldens = await SafetensorsFile.open(fixture('quantised/goldens.safetensors'));
+    const { data } = await goldens.read('ids');
+    const path = fixture('quantised/model.gguf');
+    const model = await ModelRunner.open({ path, cacheFolder, threads: 2 });
+    const tokenIds = Uint32Array.from(data as BigInt64Array, Number);
+    const { logits } = await model.run({ tokenIds, hooks: [], head: 'logits' });
+    const difference = largestDifference(logits, await goldens.readFloat32('logits'));
+    t.diagnostic(`max |difference| ${difference.toExponential(1)}; ${model.info.precision}`);
+    assert.ok(difference < tolerance);
+    await model.dispose();
+  });
+
   it('that runs its parts side by side has no state between them', async () => {
     const model = await ModelRunner.open({
       path: fixture('architectures/gpt_neox'),
