@@ -1,7 +1,8 @@
 import { Failure } from '../common/failure.ts';
 import type { AnalysisPart, AnalysisSummary, AnalyzeRequest } from '../contracts/engine.ts';
 import type { ModelConfig } from '../models/model.ts';
-import type { Dictionary } from '../saes/dictionary.ts';
+import { outputWidthOf, type Dictionary } from '../saes/dictionary.ts';
+import { hooksOf, readingOf } from '../saes/target.ts';
 import { AnalyzedDocument } from './analyzedDocument.ts';
 import { cellsOf, type BlockResult, type SaeReading } from './cells.ts';
 import type { KeyValueCache } from './keyValueCache.ts';
@@ -16,9 +17,12 @@ export interface AnalysisModel extends Pick<ModelRunner, 'tokenizer' | 'run'> {
 
 /** What the analysis needs of an SAE. */
 export interface AnalysisSae {
-  readonly dictionary: Pick<Dictionary, 'hook' | 'inputWidth' | 'tokenPolicy'>;
-  /** What it says of every token of `x` (t, D). */
-  read(x: Float32Array): Promise<SaeReading>;
+  readonly dictionary: Pick<
+    Dictionary,
+    'hook' | 'inputWidth' | 'output' | 'centred' | 'tokenPolicy'
+  >;
+  /** What it says of every token of `x` (t, D); `target` (t, O): what it reconstructs, x where it is no transcoder. */
+  read(x: Float32Array, target: Float32Array): Promise<SaeReading>;
 }
 
 export interface AnalysisOptions {
@@ -158,24 +162,23 @@ export class Analysis {
     { start, end, past, signal }: BlockRequest,
   ): Promise<BlockResult & { readonly cache: KeyValueCache | undefined }> {
     const { ids } = document.tokens;
-    const { hook } = this.sae.dictionary;
     const labels = new Uint32Array(end - start); // (T), the token after each
     labels.set(ids.subarray(start + 1, end + 1));
     const { hooks, surprisal, predictedIds, probabilities, cache } = await this.model.run({
       tokenIds: ids.subarray(start, end),
       ...(past && { past }),
-      hooks: [hook],
+      hooks: hooksOf(this.sae.dictionary),
       head: 'loss',
       labels,
       predictions: document.predictions,
       keep: true,
       signal,
     });
-    const x = hooks.get(hook); // (T, D)
-    if (!x || !surprisal || !predictedIds || !probabilities) {
-      throw new Failure('internal', `The model's run left out ${hook} or the loss.`);
+    const reading = readingOf(this.sae.dictionary, hooks);
+    if (!surprisal || !predictedIds || !probabilities) {
+      throw new Failure('internal', `The model's run left out the loss.`);
     }
-    return { start, end, x, surprisal, predictedIds, probabilities, cache };
+    return { start, end, ...reading, surprisal, predictedIds, probabilities, cache };
   }
 
   private async describe(
@@ -184,15 +187,16 @@ export class Analysis {
     first: number,
     carried: number,
   ): Promise<AnalysisPart[]> {
-    const { inputWidth } = this.sae.dictionary;
-    const x = block.x.subarray((first - block.start) * inputWidth); // (t, D)
+    const { dictionary } = this.sae;
+    const x = block.x.subarray((first - block.start) * dictionary.inputWidth); // (t, D)
+    const target = block.target.subarray((first - block.start) * outputWidthOf(dictionary));
     return cellsOf({
       block,
       first,
       carried,
       tokens: document.tokens,
-      sae: await this.sae.read(x),
-      dictionary: this.sae.dictionary,
+      sae: await this.sae.read(x, target),
+      dictionary,
       predictions: document.predictions,
       tokenText: id => this.model.tokenizer.tokenText(id),
     });

@@ -5,7 +5,7 @@ import type { ModelRequest } from '../contracts/engine.ts';
 import type { Dictionary } from '../saes/dictionary.ts';
 import { dictionaryHash } from '../saes/dictionaryHash.ts';
 import { writeSaeLens } from '../saes/formats/saelens.ts';
-import { readDictionary, requireFit, requireResidual } from '../saes/readDictionary.ts';
+import { readDictionary, requireResidual } from '../saes/readDictionary.ts';
 import { stitch } from '../saes/stitch.ts';
 import { windowLengthOf } from '../saes/windowLength.ts';
 import { includedRows, thresholdForL0, withThreshold } from '../training/calibrate.ts';
@@ -14,6 +14,7 @@ import { packTokens } from '../training/packTokens.ts';
 import { evaluate } from './evaluate.ts';
 import { installedFile } from './installedFile.ts';
 import { ModelRunner } from './modelRunner.ts';
+import { requireModelFit } from './requireModelFit.ts';
 import { SaeRunner } from './saeRunner.ts';
 import { ModelActivations } from './trainerSource.ts';
 
@@ -87,7 +88,7 @@ async function stitchCalibrated(
     return runner;
   };
   try {
-    requireFit(base, model.info);
+    requireModelFit(base, model);
     const windowLength = windowLengthOf(base, model.info.contextLength);
     const tokens = (paths: readonly string[], limit: number): Promise<Uint32Array> =>
       packTokens(readCorpus(paths, signal), model.tokenizer, { windowLength, limit, signal });

@@ -1,5 +1,5 @@
 import { Failure } from '../common/failure.ts';
-import type { Dictionary } from '../saes/dictionary.ts';
+import { largestK, outputWidthOf, type Dictionary } from '../saes/dictionary.ts';
 import { encoderGraph } from '../saes/encoderGraph.ts';
 import {
   prefixErrors,
@@ -12,7 +12,7 @@ import { float32Tensor, float32Values, openSession, type Session } from './sessi
 export interface SaeRunnerOptions {
   readonly threads: number;
   /**
-   * K of an SAE without a top k (relu, jumprelu, gated): of the features that fire on a token, the strongest this many
+   * K of an SAE that bounds none itself (relu, jumprelu, gated): of the features that fire on a token, the strongest this many
    * are kept.
    */
   readonly maxActive?: number;
@@ -33,7 +33,7 @@ export class SaeRunner {
 
   static async open(dictionary: Dictionary, options: SaeRunnerOptions): Promise<SaeRunner> {
     const { rule, width } = dictionary;
-    const maxK = Math.min(rule.kind === 'topk' ? rule.maxK : (options.maxActive ?? 64), width);
+    const maxK = Math.min(largestK(rule) ?? options.maxActive ?? 64, width);
     const session = await openSession(encoderGraph(dictionary, maxK), {
       threads: options.threads,
       allowSpinning: false,
@@ -54,6 +54,9 @@ export class SaeRunner {
     }
     const features = new Uint32Array(tokens * k);
     const activations = new Float32Array(tokens * k);
+    const O = outputWidthOf(this.dictionary);
+    let scale: Float32Array | undefined; // (T)
+    let start: Float32Array | undefined; // (T, O)
     // Pre-activations (T, F) of one run stay within 32 MB.
     const step = Math.max(16, Math.floor(2 ** 23 / F));
     for (let first = 0; first < tokens; first += step) {
@@ -61,11 +64,17 @@ export class SaeRunner {
       const result = await this.session.run({ x: float32Tensor(rows, [rows.length / D, D]) });
       activations.set(float32Values(result['activations']), first * k);
       features.set(int32Values(result['features']?.data), first * k);
+      if (result['scale']) {
+        (scale ??= new Float32Array(tokens)).set(float32Values(result['scale']), first);
+      }
+      if (result['start']) {
+        (start ??= new Float32Array(tokens * O)).set(float32Values(result['start']), first * O);
+      }
     }
-    return { k, features, activations };
+    return { k, features, activations, scale, start };
   }
 
-  /** |x - xhat_k|^2 for every prefix k = 1..K, (T, K). */
+  /** |x - xhat_k|^2 for every prefix k = 1..K, (T, K); x as `targetOf` gives it. */
   squaredErrors(x: Float32Array, encoding: Encoding): Float32Array {
     return prefixErrors(this.dictionary, x, encoding).squaredError;
   }
@@ -79,7 +88,7 @@ export class SaeRunner {
     return prefixErrors(this.dictionary, x, encoding, residuals);
   }
 
-  /** The reconstruction from the k strongest features, (T, D). */
+  /** The reconstruction from the k strongest features, (T, O). */
   reconstruct(encoding: Encoding, k: number): Float32Array {
     return reconstruct(this.dictionary, encoding, k);
   }

@@ -147,6 +147,7 @@ describe('a base with the residual SAEs of domains', () => {
       start: 0,
       end: T,
       x,
+      target: x,
       surprisal: new Float32Array(T),
       predictedIds: new Uint32Array(T),
       probabilities: new Float32Array(T),

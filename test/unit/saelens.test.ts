@@ -7,7 +7,8 @@ import { Failure } from '../../src/common/failure.ts';
 import { Random } from '../../src/common/random.ts';
 import { readSaeLens, writeSaeLens } from '../../src/saes/formats/saelens.ts';
 import { parseSaeLensConfig } from '../../src/saes/formats/saelensConfig.ts';
-import { readDictionary, requireFit } from '../../src/saes/readDictionary.ts';
+import { readDictionary } from '../../src/saes/readDictionary.ts';
+import { requireFit } from '../../src/saes/requireFit.ts';
 import { excludedTokens } from '../../src/saes/tokenPolicy.ts';
 import { SafetensorsFile, writeSafetensors, type Tensor } from '../../src/weights/safetensors.ts';
 

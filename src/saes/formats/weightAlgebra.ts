@@ -21,8 +21,8 @@ export function transpose(matrix: Float32Array, rows: number, columns: number): 
 interface Matrices {
   readonly encoder: Float32Array; // (F, D)
   readonly encoderBias: Float32Array; // (F)
-  readonly decoder: Float32Array; // (F, D)
-  readonly decoderBias: Float32Array; // (D)
+  readonly decoder: Float32Array; // (F, O)
+  readonly decoderBias: Float32Array; // (O)
 }
 
 /**
@@ -40,20 +40,33 @@ export function foldInputScale(weights: Matrices, scale: number): void {
  * Makes every decoder row of unit norm and its activation larger by as much, in place. Source: SAELens
  * `fold_W_dec_norm`, which is exact where the activations were scaled by the norm before the top k were taken.
  */
-export function foldDecoderNorm(
-  { encoder, encoderBias, decoder }: Matrices,
-  inputWidth: number,
-): void {
-  for (let feature = 0; feature < encoderBias.length; feature++) {
-    const start = feature * inputWidth;
-    const row = decoder.subarray(start, start + inputWidth); // (D)
+export function foldDecoderNorm({ encoder, encoderBias, decoder }: Matrices): void {
+  const F = encoderBias.length;
+  const norms = rowNorms(decoder, F);
+  scaleRows(encoder, norms, encoder.length / F);
+  scaleRows(
+    decoder,
+    norms.map(norm => (norm === 0 ? 0 : 1 / norm)),
+    decoder.length / F,
+  );
+  for (let f = 0; f < F; f++) encoderBias[f] = (encoderBias[f] ?? 0) * (norms[f] ?? 0);
+}
+
+/** The length of each of a matrix's rows, (rows). */
+export function rowNorms(matrix: Float32Array, rows: number): Float32Array {
+  const columns = matrix.length / rows;
+  const norms = new Float32Array(rows);
+  for (let row = 0; row < rows; row++) {
     let squares = 0;
-    for (const value of row) squares += value * value;
-    const norm = Math.sqrt(squares);
-    for (let i = 0; i < inputWidth; i++) {
-      encoder[start + i] = (encoder[start + i] ?? 0) * norm;
-      row[i] = norm === 0 ? 0 : (row[i] ?? 0) / norm;
-    }
-    encoderBias[feature] = (encoderBias[feature] ?? 0) * norm;
+    for (let i = row * columns; i < (row + 1) * columns; i++) squares += (matrix[i] ?? 0) ** 2;
+    norms[row] = Math.sqrt(squares);
   }
+  return norms;
+}
+
+/** Multiplies each row of a matrix (rows, columns) by its own factor (rows), in place. */
+export function scaleRows(matrix: Float32Array, factors: Float32Array, columns: number): void {
+  factors.forEach((factor, row) => {
+    for (let i = row * columns; i < (row + 1) * columns; i++) matrix[i] = (matrix[i] ?? 0) * factor;
+  });
 }
