@@ -11,7 +11,8 @@ import type {
 import type { Dictionary } from '../saes/dictionary.ts';
 import { dictionaryHash } from '../saes/dictionaryHash.ts';
 import { readFeatureCards, type FeatureCards } from '../saes/featureCards.ts';
-import { readDictionary, requireResidual } from '../saes/readDictionary.ts';
+import { readDictionary } from '../saes/readDictionary.ts';
+import { requireResidual } from '../saes/requireResidual.ts';
 import { Analysis, type AnalysisOptions } from './analysis.ts';
 import { BoostedSae, type DomainRunner } from './boostedSae.ts';
 import type { ModelRunner } from './modelRunner.ts';

@@ -5,7 +5,7 @@ import { BoostedSae } from '../../src/engine/boostedSae.ts';
 import { cellsOf, type SaeReading } from '../../src/engine/cells.ts';
 import { SaeRunner } from '../../src/engine/saeRunner.ts';
 import type { Dictionary } from '../../src/saes/dictionary.ts';
-import { requireResidual } from '../../src/saes/readDictionary.ts';
+import { requireResidual } from '../../src/saes/requireResidual.ts';
 import { randomResidual } from '../fixtures/randomSae.ts';
 
 const D = 24;

@@ -26,6 +26,8 @@ export interface Told {
   readonly model?: string;
   /** See `Dictionary.centred`. */
   readonly centred?: boolean;
+  /** What the activations were multiplied by in training, where that is not in the weights: sqrt(D) / mean |x|. */
+  readonly inputScale?: number;
 }
 
 /** Fails with `not-found` where there is nothing. */
@@ -58,6 +60,7 @@ async function readTold(
     ...(has('hookOut') && { hookOut: requireHook(fields.json['hookOut'], fields.file, 'hookOut') }),
     ...(has('k') && { k: fields.size('k') }),
     ...(has('model') && { model: fields.text('model') }),
+    ...(has('inputScale') && { inputScale: fields.positive('inputScale') }),
     ...(has('centred') && { centred: fields.flag('centred', false) }),
   };
 }

@@ -39,7 +39,9 @@ export async function readSaeLensAt({ folder, path, told }: SaePlace): Promise<D
     join(folder, configFile),
   );
   const weights = await readWeights(config, await SafetensorsFile.open(join(folder, weightsFile)));
-  if (config.scaledInput) foldInputScale(weights, await readInputScale(folder));
+  if (config.scaledInput) {
+    foldInputScale(weights, told.inputScale ?? (await readInputScale(folder)));
+  }
   if (config.rescaleByDecoderNorm) foldDecoderNorm(weights);
   const { loupe } = config.metadata;
   const own = isRecord(loupe) ? loupe : {};
@@ -83,7 +85,7 @@ function extras(
 }
 
 /** Published SAEs whose files do not say that they were trained on a centred GPT-2 (SAELens `pretrained_saes.yaml`). */
-const trainedCentred = 
+const trainedCentred =
   /GPT2-Small-SAEs-Reformatted|GPT2-Small-Feature-Splitting-Experiment|gpt2-small-mlp-out-saes/;
 
 /** Keys of the metadata that a Dictionary has fields for. */
@@ -199,7 +201,7 @@ async function readInputScale(folder: string): Promise<number> {
       `${join(folder, configFile)} has "normalize_activations": "expected_average_only_in", but the scale is not stored: there is no ${scalerFile}.`,
       {
         action:
-          'Fold the scale into the weights with SAELens (fold_activation_norm_scaling_factor) and save again.',
+          'Fold the scale into the weights with SAELens (fold_activation_norm_scaling_factor) and save again, or write it into a file loupe.json beside it, as {"inputScale": 0.35}.',
       },
     );
   }

@@ -26,14 +26,17 @@ interface Matrices {
 }
 
 /**
- * Folds an input scale into the weights, in place: the SAE was trained on `scale` times the activation. Source: SAELens
- * `fold_activation_norm_scaling_factor`.
+ * Folds scales into the weights, in place: the SAE was trained on `scale` times what it reads to give `outputScale` times
+ * what it reconstructs. Activations stay as in training. Source: SAELens `fold_activation_norm_scaling_factor`.
  */
-export function foldInputScale(weights: Matrices, scale: number): void {
-  const { encoder, decoder, decoderBias } = weights;
+export function foldInputScale(
+  { encoder, decoder, decoderBias }: Omit<Matrices, 'encoderBias'>,
+  scale: number,
+  outputScale = scale,
+): void {
   for (let i = 0; i < encoder.length; i++) encoder[i] = (encoder[i] ?? 0) * scale;
-  for (let i = 0; i < decoder.length; i++) decoder[i] = (decoder[i] ?? 0) / scale;
-  for (let i = 0; i < decoderBias.length; i++) decoderBias[i] = (decoderBias[i] ?? 0) / scale;
+  for (let i = 0; i < decoder.length; i++) decoder[i] = (decoder[i] ?? 0) / outputScale;
+  for (let i = 0; i < decoderBias.length; i++) decoderBias[i] = (decoderBias[i] ?? 0) / outputScale;
 }
 
 /**
