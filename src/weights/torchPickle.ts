@@ -185,7 +185,7 @@ class PickleMachine {
   stackGlobal(): void {
     const [module, name] = this.popMany(2);
     if (typeof module !== 'string' || typeof name !== 'string') this.refuse('a name is no text');
-    this.global(String(module), String(name));
+    this.global(module, name);
   }
 
   setItems(items: readonly Item[]): void {
@@ -194,7 +194,7 @@ class PickleMachine {
     for (let i = 0; i < items.length; i += 2) {
       const key = items[i];
       if (typeof key !== 'string' && typeof key !== 'number') this.refuse('a key is no text');
-      map.set(String(key as string | number), items[i + 1] ?? null);
+      map.set(String(key), items[i + 1] ?? null);
     }
   }
 

@@ -106,8 +106,8 @@ const inputNorms: Readonly<Record<(typeof normalisations)[number], InputNorm | u
 /** SAELens gives Gemma Scope 2's transcoders TransformerLens' hook_mlp_in, which is before the norm; they read behind it. */
 function hookName(metadata: Json): unknown {
   const { hook_name: name, hf_hook_name: module } = metadata;
-  const byModule = typeof name === 'string' && name.endsWith('.hook_mlp_in') && module;
-  return byModule || name;
+  const isAmbiguous = typeof name === 'string' && name.endsWith('.hook_mlp_in');
+  return isAmbiguous ? (module ?? name) : name;
 }
 
 /** Before SAELens 6 some transcoders named only their layer and kind; TransformerLens' name is what counts. */
@@ -125,7 +125,7 @@ function refuseShapes(fields: Fields, metadata: Fields, hook: Hook): void {
   if (head === undefined) return;
   throw new Failure(
     'unsupported',
-    `${fields.file} is of an SAE of one attention head ("hook_head_index": ${String(JSON.stringify(head)).slice(0, 20)}); Loupe reads those of all heads together.`,
+    `${fields.file} is of an SAE of one attention head ("hook_head_index": ${JSON.stringify(head).slice(0, 20)}); Loupe reads those of all heads together.`,
   );
 }
 

@@ -47,18 +47,17 @@ export function foldDecoderNorm({ encoder, encoderBias, decoder }: Matrices): vo
   const F = encoderBias.length;
   const norms = rowNorms(decoder, F);
   scaleRows(encoder, norms, encoder.length / F);
-  scaleRows(
-    decoder,
-    norms.map(norm => (norm === 0 ? 0 : 1 / norm)),
-    decoder.length / F,
-  );
+  for (let i = 0; i < decoder.length; i++) {
+    const norm = norms[Math.floor((i * F) / decoder.length)] ?? 0;
+    decoder[i] = norm === 0 ? 0 : (decoder[i] ?? 0) / norm;
+  }
   for (let f = 0; f < F; f++) encoderBias[f] = (encoderBias[f] ?? 0) * (norms[f] ?? 0);
 }
 
 /** The length of each of a matrix's rows, (rows). */
-export function rowNorms(matrix: Float32Array, rows: number): Float32Array {
+export function rowNorms(matrix: Float32Array, rows: number): Float64Array {
   const columns = matrix.length / rows;
-  const norms = new Float32Array(rows);
+  const norms = new Float64Array(rows);
   for (let row = 0; row < rows; row++) {
     let squares = 0;
     for (let i = row * columns; i < (row + 1) * columns; i++) squares += (matrix[i] ?? 0) ** 2;
@@ -68,7 +67,11 @@ export function rowNorms(matrix: Float32Array, rows: number): Float32Array {
 }
 
 /** Multiplies each row of a matrix (rows, columns) by its own factor (rows), in place. */
-export function scaleRows(matrix: Float32Array, factors: Float32Array, columns: number): void {
+export function scaleRows(
+  matrix: Float32Array,
+  factors: Float32Array | Float64Array,
+  columns: number,
+): void {
   factors.forEach((factor, row) => {
     for (let i = row * columns; i < (row + 1) * columns; i++) matrix[i] = (matrix[i] ?? 0) * factor;
   });
