@@ -12,10 +12,17 @@ import { openPlace, type SaePlace } from './formats/place.ts';
 import { isQwenScope, readQwenScope } from './formats/qwenScope.ts';
 import { isSaeLens, readSaeLensAt } from './formats/saelens.ts';
 import { isSparsify, readSparsify } from './formats/sparsify.ts';
+import { requireFinite } from './formats/tensors.ts';
 
 /** The SAE at `path`: the folder of one in any of the formats of docs/formats.md, or one of the files in it. */
 export async function readDictionary(path: string): Promise<Dictionary> {
   const place = await openPlace(path);
+  const dictionary = await readAt(place);
+  requireFiniteNumbers(dictionary, place.path);
+  return dictionary;
+}
+
+async function readAt(place: SaePlace): Promise<Dictionary> {
   if (isTorch(place.file)) return await readTorch(place, join(place.folder, place.file));
   if (isGemmaScope(place)) return await readGemmaScope(place);
   if (isSparsify(place)) return await readSparsify(place);
@@ -31,6 +38,16 @@ export async function readDictionary(path: string): Promise<Dictionary> {
     action:
       'Choose a folder with cfg.json and sae_weights.safetensors (SAELens) or sae.safetensors (sparsify), config.json or hyperparams.json (OpenMOSS, Gemma Scope 2, dictionary_learning), or a file .npz or .pt.',
   });
+}
+
+/** Scales and logarithms that are finite in the files may not be so in the weights that they are folded into. */
+function requireFiniteNumbers(dictionary: Dictionary, path: string): void {
+  const { encoder, encoderBias, decoder, decoderBias, rule, skip } = dictionary;
+  const threshold = rule.kind === 'jumprelu' ? rule.threshold : undefined;
+  const all = { encoder, encoderBias, decoder, decoderBias, threshold, skip };
+  for (const [name, values] of Object.entries(all)) {
+    if (values) requireFinite(values, name, path);
+  }
 }
 
 function isTorch(file: string | undefined): file is string {
