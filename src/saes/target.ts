@@ -14,6 +14,12 @@ export function hooksOf(dictionary: Pick<Dictionary, 'hook' | 'output'>): readon
   return [...new Set([dictionary.hook, targetHook(dictionary)])];
 }
 
+/** Whether what the dictionary's rows write is (added to) the residual stream, so that the unembedding reads it. */
+export function writesStream(dictionary: Pick<Dictionary, 'hook' | 'output'>): boolean {
+  const hook = targetHook(dictionary);
+  return hook === 'hook_embed' || /\.hook_(resid_\w+|attn_out|mlp_out)$/.test(hook);
+}
+
 /** Of a run's hooks: what the dictionary reads, x (T, D), and what its reconstruction is compared with, (T, O). */
 export function readingOf(
   dictionary: Reading,
