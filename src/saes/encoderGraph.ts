@@ -5,18 +5,22 @@ import { normalisedInput } from './inputNorm.ts';
 /**
  * The encoder as an ONNX graph: `x` (T, D) to the K largest `activations` (T, K), descending, and their `features`
  * (T, K). Where fewer than K fire, the rest have activation 0. Where a token's reconstruction is not simply the decoder's
- * bias and rows, also `scale` (T, 1) and `start` (T, O), as in `Encoding`.
+ * bias and rows, also `scale` (T, 1) and `start` (T, O), as in `Encoding`. `fed`: the encoder's weights come in as `encoder`
+ * (F, D) with each run, and are in memory once.
  */
-export function encoderGraph(dictionary: Dictionary, k: number): Uint8Array {
+export function encoderGraph(dictionary: Dictionary, k: number, fed = false): Uint8Array {
   const graph = new Graph();
-  const { inputWidth: D } = dictionary;
+  const { inputWidth: D, width: F } = dictionary;
+  const encoder = fed
+    ? graph.input('encoder', 'float32', [F, D])
+    : graph.float32(dictionary.encoder, [F, D]);
   const given = graph.input('x', 'float32', ['T', D]);
   const { x: read, normalised, scale, shift } = normalisedInput(graph, dictionary, given);
   let x = normalised;
   if (dictionary.subtractDecoderBias && dictionary.decoderBias) {
     x = graph.op('Sub', [x, graph.float32(dictionary.decoderBias, [D])]);
   }
-  const [largest, features] = strongestOf(graph, dictionary, x, k); // (T, K)
+  const [largest, features] = strongestOf(graph, dictionary, { x, encoder }, k); // (T, K)
   graph.output(graph.op('Relu', [largest]), 'activations', 'float32', ['T', k]);
   // int32, since JavaScript's arrays of 64-bit integers are slow.
   graph.output(graph.op('Cast', [features], { to: int32 }), 'features', 'int32', ['T', k]);
@@ -48,9 +52,19 @@ function startOf(
   return start;
 }
 
+interface EncoderInputs {
+  readonly x: Value; // (T, D)
+  readonly encoder: Value; // (F, D)
+}
+
 /** Values and numbers of the K strongest features, (T, K) each, descending. */
-function strongestOf(graph: Graph, dictionary: Dictionary, x: Value, k: number): [Value, Value] {
-  const activations = activationsOf(graph, dictionary, x); // (T, F)
+function strongestOf(
+  graph: Graph,
+  dictionary: Dictionary,
+  inputs: EncoderInputs,
+  k: number,
+): [Value, Value] {
+  const activations = activationsOf(graph, dictionary, inputs); // (T, F)
   const { rule, width: F } = dictionary;
   if (rule.kind !== 'groupmax') {
     const [largest, features] = graph.ops(2, 'TopK', [activations, graph.int64([k])]);
@@ -73,13 +87,11 @@ function strongestOf(graph: Graph, dictionary: Dictionary, x: Value, k: number):
 const int32 = 6n;
 
 /** What the rule lets through before the K largest are taken and rectified, (T, F). */
-function activationsOf(graph: Graph, dictionary: Dictionary, x: Value): Value {
-  const { width: F, inputWidth: D, rule } = dictionary;
+function activationsOf(graph: Graph, dictionary: Dictionary, { x, encoder }: EncoderInputs): Value {
+  const { width: F, rule } = dictionary;
   const perFeature = (values: Float32Array) => graph.float32(values, [F]);
   const product = (bias: Float32Array) =>
-    graph.op('Gemm', [x, graph.float32(dictionary.encoder, [F, D]), perFeature(bias)], {
-      transB: 1n,
-    });
+    graph.op('Gemm', [x, encoder, perFeature(bias)], { transB: 1n });
   const zero = graph.float32(Float32Array.of(0), [1]);
   switch (rule.kind) {
     case 'relu':

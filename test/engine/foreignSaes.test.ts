@@ -115,6 +115,17 @@ describe('an SAE of another tool', () => {
     }
   });
 
+  it('computes the same where its encoder is fed with each run', async () => {
+    for (const [name, { path }] of Object.entries(cases)) {
+      const dictionary = await readDictionary(join(fixtures, path));
+      const runner = await SaeRunner.open(dictionary, { threads: 1, fedBytes: 0 });
+      const encoding = await runner.encode(await golden.readFloat32('x'));
+      const expected = await golden.readFloat32(`${name}/activations`);
+      assert.ok(difference(dense(encoding, dictionary.width), expected) < 1e-5, name);
+      await runner.dispose();
+    }
+  });
+
   it('comes back as it was from a SAELens folder, or is refused', async () => {
     let refused = 0;
     for (const [name, { path }] of Object.entries(cases)) {
