@@ -6,7 +6,8 @@ import type { LoadProgress, ModelRequest } from '../contracts/engine.ts';
 import { installedFile } from '../engine/installedFile.ts';
 import type { Dictionary } from '../saes/dictionary.ts';
 import { dictionaryHash } from '../saes/dictionaryHash.ts';
-import { readDictionary, requireResidual } from '../saes/readDictionary.ts';
+import { readDictionary } from '../saes/readDictionary.ts';
+import { requireResidual } from '../saes/requireResidual.ts';
 import type { Command, CommandInput, OptionValue } from './command.ts';
 
 type Values = CommandInput['values'];

@@ -3,9 +3,10 @@ import { basename, dirname, join } from 'node:path';
 import { Failure } from '../common/failure.ts';
 import { describeFeatures, type DescribedText } from '../engine/describe.ts';
 import { ModelRunner } from '../engine/modelRunner.ts';
+import { requireModelFit } from '../engine/requireModelFit.ts';
 import { SaeRunner } from '../engine/saeRunner.ts';
 import { exampleCount, featureTableFile, writeFeatureTable } from '../saes/featureTable.ts';
-import { readDictionary, requireFit } from '../saes/readDictionary.ts';
+import { readDictionary } from '../saes/readDictionary.ts';
 import { windowLengthOf } from '../saes/windowLength.ts';
 import {
   integer,
@@ -72,7 +73,7 @@ async function describeText(input: CommandInput): Promise<DescribeResult> {
   const folder = text(values, 'out') ?? ((await stat(path)).isDirectory() ? path : dirname(path));
   const model = await ModelRunner.open(request, { signal, report: loadLog(log) });
   try {
-    requireFit(dictionary, model.info);
+    requireModelFit(dictionary, model);
     const windowLength = windowLengthOf(dictionary, model.info.contextLength);
     const described: DescribedText[] = [];
     for (const source of sources) {

@@ -1,9 +1,10 @@
 import type { EvaluateResult } from '../contracts/commandLine.ts';
 import { evaluate } from '../engine/evaluate.ts';
 import { ModelRunner } from '../engine/modelRunner.ts';
+import { requireModelFit } from '../engine/requireModelFit.ts';
 import { SaeRunner } from '../engine/saeRunner.ts';
-import type { Dictionary } from '../saes/dictionary.ts';
-import { readDictionary, requireFit } from '../saes/readDictionary.ts';
+import { largestK, type Dictionary } from '../saes/dictionary.ts';
+import { readDictionary } from '../saes/readDictionary.ts';
 import { windowLengthOf } from '../saes/windowLength.ts';
 import {
   integer,
@@ -52,7 +53,7 @@ async function evaluateText(input: CommandInput): Promise<EvaluateResult> {
   const ks = sparsities(text(values, 'k'), dictionary);
   const model = await ModelRunner.open(request, { signal, report: loadLog(log) });
   try {
-    requireFit(dictionary, model.info);
+    requireModelFit(dictionary, model);
     const windowLength = windowLengthOf(dictionary, model.info.contextLength);
     const tokens = await corpusTokens(paths, model.tokenizer, { windowLength, limit, signal, log });
     const open = (opened: Dictionary): Promise<SaeRunner> =>
@@ -79,10 +80,10 @@ async function evaluateText(input: CommandInput): Promise<EvaluateResult> {
 
 /** The values of `--k`, or powers of two up to the SAE's own k. */
 function sparsities(list: string | undefined, { rule, width }: Dictionary): number[] {
-  const largest = Math.min(rule.kind === 'topk' ? rule.maxK : maxActive, width);
+  const largest = Math.min(largestK(rule) ?? maxActive, width);
   if (list === undefined) {
     const powers = [4, 8, 16, 32, 64, 128, 256, 512].filter(k => k < largest);
-    return rule.kind === 'topk' ? [...powers, largest] : [largest];
+    return largestK(rule) !== undefined ? [...powers, largest] : [largest];
   }
   return list.split(',').map(part => {
     const k = Number(part);

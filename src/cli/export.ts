@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { ExportResult } from '../contracts/commandLine.ts';
-import { exportSae } from '../engine/exportSae.ts';
+import { exportFormats, exportSae } from '../engine/exportSae.ts';
 import {
   integer,
   modelRequest,
@@ -16,7 +16,8 @@ import type { Command } from './command.ts';
 /** `loupe export`: an SAE for other tools, alone or stitched with residual SAEs. */
 export const exportCommand: Command = {
   name: 'export',
-  usage: 'export --sae S [--stitch R]... [--k N] [--text PATH]... --format saelens --out DIR',
+  usage:
+    'export --sae S [--stitch R]... [--k N] [--text PATH]... --format saelens|sparsify --out DIR',
   summary: 'Write an SAE, or a base and its residual SAEs as one, for other tools',
   options: {
     ...saeOptions,
@@ -28,8 +29,9 @@ export const exportCommand: Command = {
   },
 
   async run({ values, signal, ...input }): Promise<ExportResult> {
-    const format = text(values, 'format') ?? 'saelens';
-    if (format !== 'saelens') throw usage(`--format is saelens, not '${format}'.`);
+    const asked = text(values, 'format') ?? 'saelens';
+    const format = exportFormats.find(name => name === asked);
+    if (!format) throw usage(`--format is saelens or sparsify, not '${asked}'.`);
     return await exportSae(
       {
         model: modelRequest(values),
@@ -38,6 +40,7 @@ export const exportCommand: Command = {
         k: integer(values, 'k', { min: 1, max: 4096 }),
         textPaths: texts(values, 'text').map(path => resolve(path)),
         folder: resolve(requiredText(values, 'out')),
+        format,
       },
       { signal, log: line => input.log(line) },
     );

@@ -1,7 +1,8 @@
 import { Failure } from '../common/failure.ts';
 import type { AnalysisPart, AnalysisSummary, AnalyzeRequest } from '../contracts/engine.ts';
 import type { ModelConfig } from '../models/model.ts';
-import type { Dictionary } from '../saes/dictionary.ts';
+import { outputWidthOf, type Dictionary } from '../saes/dictionary.ts';
+import { hooksOf, readingOf } from '../saes/target.ts';
 import { AnalyzedDocument } from './analyzedDocument.ts';
 import { cellsOf, type BlockResult, type SaeReading } from './cells.ts';
 import type { KeyValueCache } from './keyValueCache.ts';
@@ -16,9 +17,12 @@ export interface AnalysisModel extends Pick<ModelRunner, 'tokenizer' | 'run'> {
 
 /** What the analysis needs of an SAE. */
 export interface AnalysisSae {
-  readonly dictionary: Pick<Dictionary, 'hook' | 'inputWidth' | 'tokenPolicy'>;
-  /** What it says of every token of `x` (t, D). */
-  read(x: Float32Array): Promise<SaeReading>;
+  readonly dictionary: Pick<
+    Dictionary,
+    'hook' | 'inputWidth' | 'output' | 'centred' | 'tokenPolicy'
+  >;
+  /** What it says of every token of `x` (t, D); `target` (t, O): what it reconstructs, x where it is no transcoder. */
+  read(x: Float32Array, target: Float32Array): Promise<SaeReading>;
 }
 
 export interface AnalysisOptions {
@@ -172,7 +176,7 @@ export class Analysis {
     { start, end, past, signal }: BlockRequest,
   ): Promise<RunBlock> {
     const { ids } = document.tokens;
-    const { hook, inputWidth } = this.sae.dictionary;
+    const { inputWidth } = this.sae.dictionary;
     const lead = past ? [] : this.lead;
     const rows = lead.length;
     const tokenIds = Uint32Array.of(...lead, ...ids.subarray(start, end));
@@ -181,22 +185,23 @@ export class Analysis {
     const { hooks, surprisal, predictedIds, probabilities, cache } = await this.model.run({
       tokenIds,
       ...(past && { past }),
-      hooks: [hook],
+      hooks: hooksOf(this.sae.dictionary),
       head: 'loss',
       labels,
       predictions: document.predictions,
       keep: true,
       signal,
     });
-    const x = hooks.get(hook); // (T, D)
-    if (!x || !surprisal || !predictedIds || !probabilities) {
-      throw new Failure('internal', `The model's run left out ${hook} or the loss.`);
+    const reading = readingOf(this.sae.dictionary, hooks);
+    if (!surprisal || !predictedIds || !probabilities) {
+      throw new Failure('internal', `The model's run left out the loss.`);
     }
     const { predictions } = document;
     return {
       start,
       end,
-      x: x.subarray(rows * inputWidth),
+      x: reading.x.subarray(rows * inputWidth),
+      target: reading.target.subarray(rows * outputWidthOf(this.sae.dictionary)),
       surprisal: surprisal.subarray(rows),
       predictedIds: predictedIds.subarray(rows * predictions),
       probabilities: probabilities.subarray(rows * predictions),
@@ -211,15 +216,16 @@ export class Analysis {
     first: number,
     carried: number,
   ): Promise<AnalysisPart[]> {
-    const { inputWidth } = this.sae.dictionary;
-    const x = block.x.subarray((first - block.start) * inputWidth); // (t, D)
+    const { dictionary } = this.sae;
+    const x = block.x.subarray((first - block.start) * dictionary.inputWidth); // (t, D)
+    const target = block.target.subarray((first - block.start) * outputWidthOf(dictionary));
     return cellsOf({
       block,
       first,
       carried,
       tokens: document.tokens,
-      sae: await this.sae.read(x),
-      dictionary: this.sae.dictionary,
+      sae: await this.sae.read(x, target),
+      dictionary,
       predictions: document.predictions,
       tokenText: id => this.model.tokenizer.tokenText(id),
       hasLead: this.lead.length > 0,

@@ -27,8 +27,8 @@ export class BoostedSae implements AnalysisSae {
     return this.base.dictionary;
   }
 
-  /** Every token of `x` (T, D), by the base and by every domain. */
-  async read(x: Float32Array): Promise<SaeReading> {
+  /** Every token of `x` (T, D), by the base and by every domain; errors are of `target` (T, O). */
+  async read(x: Float32Array, target: Float32Array = x): Promise<SaeReading> {
     const encoding = await this.base.encode(x);
     const encoded = [];
     for (const { runner, first } of this.domains) {
@@ -37,7 +37,7 @@ export class BoostedSae implements AnalysisSae {
       encoded.push({ ...own, features, ehat: runner.reconstruct(own, own.k) }); // ehat (T, D)
     }
     const residuals = encoded.map(({ ehat }) => ehat);
-    const { squaredError, products } = this.base.prefixErrors(x, encoding, residuals);
+    const { squaredError, products } = this.base.prefixErrors(target, encoding, residuals);
     return {
       ...encoding,
       squaredError,

@@ -1,6 +1,6 @@
 import type { AnalysisPart, DomainPart } from '../contracts/engine.ts';
 import type { TokenSpans } from '../models/model.ts';
-import type { Dictionary } from '../saes/dictionary.ts';
+import { outputWidthOf, type Dictionary } from '../saes/dictionary.ts';
 import { excludedTokens } from '../saes/tokenPolicy.ts';
 import { cellLength } from './windows.ts';
 
@@ -9,6 +9,8 @@ export interface BlockResult {
   readonly start: number;
   readonly end: number;
   readonly x: Float32Array; // (T, D)
+  /** What the SAE reconstructs: x, or the activation at a transcoder's output. */
+  readonly target: Float32Array; // (T, O)
   /** -ln p of the token after each. */
   readonly surprisal: Float32Array; // (T)
   readonly predictedIds: Uint32Array; // (T, P)
@@ -29,7 +31,7 @@ export interface DescribedBlock {
   readonly carried: number;
   readonly tokens: TokenSpans;
   readonly sae: SaeReading;
-  readonly dictionary: Pick<Dictionary, 'inputWidth' | 'tokenPolicy'>;
+  readonly dictionary: Pick<Dictionary, 'inputWidth' | 'output' | 'tokenPolicy'>;
   readonly predictions: number; // P
   readonly tokenText: (id: number) => string;
   /** Whether BOS, which is no token of the document, was every window's first token. */
@@ -53,6 +55,8 @@ function cellOf(described: DescribedBlock, start: number, end: number): Analysis
   const { inputWidth, tokenPolicy } = dictionary;
   const [row, endRow] = [start - block.start, end - block.start];
   const x = block.x.subarray(row * inputWidth, endRow * inputWidth); // (t, D)
+  const outputWidth = outputWidthOf(dictionary);
+  const target = block.target.subarray(row * outputWidth, endRow * outputWidth); // (t, O)
   const excluded = excludedTokens(x, inputWidth, isFirstOfWindow, tokenPolicy);
   const rows = [start - first, end - first] as const;
   const kept = [rows[0] * sae.k, rows[1] * sae.k] as const;
@@ -77,8 +81,8 @@ function cellOf(described: DescribedBlock, start: number, end: number): Analysis
     features: sae.features.slice(...kept),
     activations: sae.activations.slice(...kept),
     squaredError: sae.squaredError.slice(...kept),
-    squaredNorm: squaredNorms(x, inputWidth),
-    sum: sumOfIncluded(x, inputWidth, excluded),
+    squaredNorm: squaredNorms(target, outputWidth),
+    sum: sumOfIncluded(target, outputWidth, excluded),
     excluded,
     domains: sae.domains.map(domain => domainCell(domain, sae.k, ...rows)),
     gram: sae.gram.slice(rows[0] * pairs, rows[1] * pairs),

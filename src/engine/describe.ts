@@ -1,5 +1,6 @@
 import { Failure } from '../common/failure.ts';
 import type { Corpus } from '../saes/describedCorpus.ts';
+import { largestK } from '../saes/dictionary.ts';
 import { FeatureIndexBuilder } from '../saes/featureIndex.ts';
 import { measureFeatures } from '../saes/featureMeasures.ts';
 import {
@@ -8,6 +9,7 @@ import {
   promotedCount,
   type FeatureTable,
 } from '../saes/featureTable.ts';
+import { targetHook, writesStream } from '../saes/target.ts';
 import { excludedTokens } from '../saes/tokenPolicy.ts';
 import type { ActivationSource } from '../training/activations.ts';
 import type { ModelRunner } from './modelRunner.ts';
@@ -113,6 +115,7 @@ async function promotedTokens(model: DescribingModel, sae: SaeRunner) {
     suppressed: new Uint32Array(width * promotedCount),
     suppressedLogits: new Float32Array(width * promotedCount),
   };
+  if (!writesStream(sae.dictionary)) return result;
   const rows = await model.unembed(decoder, promotedCount);
   rows.forEach(({ raised, lowered }, feature) => {
     for (let i = 0; i < promotedCount; i++) {
@@ -135,13 +138,15 @@ function convention(
   const list = texts.map(({ name, tokenIds }) => `${name} (${tokenIds.length} tokens)`).join(', ');
   const quoted = texts.filter(({ quotable }) => quotable).map(({ name }) => name);
   const sparsity =
-    dictionary.rule.kind === 'topk' ? `k = ${maxK}` : `the ${maxK} strongest features`;
+    largestK(dictionary.rule) !== undefined ? `k = ${maxK}` : `the ${maxK} strongest features`;
   return [
     `Measured at ${sparsity} on ${counted} tokens of ${list}, in windows of ${windowLength}, without the tokens that the SAE's`,
     ` token policy leaves out; density is the fraction of these tokens on which the feature is active, the histogram has`,
     ` ${histogramBins} equal bins from 0 to the largest activation, a top token's share is of the feature's summed`,
     ` activation, a label names the tokens whose share most exceeds their frequency in the text; up to ${exampleCount} examples`,
     quoted.length > 0 ? ` from ${quoted.join(', ')}` : '',
-    `; promoted and suppressed tokens by W_U times the decoder row with the final norm's gain.`,
+    writesStream(dictionary)
+      ? `; promoted and suppressed tokens by W_U times the decoder row with the final norm's gain.`
+      : `; no promoted and suppressed tokens: ${targetHook(dictionary)} is not added to the residual stream.`,
   ].join('');
 }

@@ -1,8 +1,9 @@
 import { Failure } from '../common/failure.ts';
 import type { EvaluateResult, EvaluationAtK } from '../contracts/commandLine.ts';
 import { isResidual } from '../models/hooks.ts';
-import type { Dictionary } from '../saes/dictionary.ts';
+import { largestK, outputWidthOf, type Dictionary } from '../saes/dictionary.ts';
 import { ReconstructionStatistics, type Summand } from '../saes/reconstructionStatistics.ts';
+import { hooksOf, readingOf, targetHook } from '../saes/target.ts';
 import { excludedTokens } from '../saes/tokenPolicy.ts';
 import type { ModelRunner } from './modelRunner.ts';
 import type { SaeRunner } from './saeRunner.ts';
@@ -35,8 +36,10 @@ export async function evaluate(
 ): Promise<EvaluateResult> {
   const { tokenIds, windowLength, ks, signal, residuals = [] } = request;
   checkRequest(sae, request);
-  const { hook, width, inputWidth } = sae.dictionary;
-  const statistics = new ReconstructionStatistics(inputWidth);
+  const { width, inputWidth } = sae.dictionary;
+  const hook = targetHook(sae.dictionary);
+  const outputWidth = outputWidthOf(sae.dictionary);
+  const statistics = new ReconstructionStatistics(outputWidth);
   const subsets = request.subsets ?? [residuals.map((_, i) => i)];
   const sums = subsets.flatMap(subset => ks.map(k => ({ k, subset })));
   const losses = new Losses(sums.length);
@@ -47,24 +50,25 @@ export async function evaluate(
     const labels = nextTokens(ids);
     const run = await model.run({
       tokenIds: ids,
-      hooks: [hook],
+      hooks: hooksOf(sae.dictionary),
       head: 'loss',
       labels,
       keepBuffers: true,
       ...(signal && { signal }),
     });
-    const x = run.hooks.get(hook) ?? new Float32Array(0); // (T, D)
+    const { x, target } = readingOf(sae.dictionary, run.hooks); // (T, D), (T, O)
+    const unreplaced = run.hooks.get(hook) ?? target;
     const excluded = excludedTokens(x, inputWidth, true, sae.dictionary.tokenPolicy);
     excludedCount += excluded.reduce((count, value) => count + value, 0);
     const spliced = async (replacement: Float32Array) => {
-      const activations = withExcluded(replacement, x, excluded, inputWidth);
+      const activations = withExcluded(replacement, unreplaced, excluded, outputWidth);
       const { buffers } = run;
       const rest = { hook, activations, buffers, head: 'loss', labels } as const;
       return (await model.splice({ ...rest, ...(signal && { signal }) })).surprisal;
     };
-    statistics.addTokens(x, excluded);
+    statistics.addTokens(target, excluded);
     losses.add('clean', run.surprisal, excluded);
-    losses.add('zero', await spliced(new Float32Array(x.length)), excluded);
+    losses.add('zero', await spliced(new Float32Array(target.length)), excluded);
     const encoding = await sae.encode(x);
     const corrections: Correction[] = [];
     for (const residual of residuals) corrections.push(await correctionOf(residual, x));
@@ -73,7 +77,7 @@ export async function evaluate(
       const reconstruction = sae.reconstruct(encoding, k);
       for (const { output } of added) addTo(reconstruction, output);
       const summands = [{ encoding, k, width }, ...added];
-      statistics.addReconstruction(index, x, reconstruction, summands, excluded);
+      statistics.addReconstruction(index, target, reconstruction, summands, excluded);
       losses.add(index, await spliced(reconstruction), excluded);
     }
     request.report?.(window + 1, windows);
@@ -113,11 +117,12 @@ function addTo(sum: Float32Array, summand: Float32Array): void {
 }
 
 /** Throws `unsupported` where reconstructions cannot take the place of what the SAE reads. */
-export function requireReplaceable({ name, hook }: Pick<Dictionary, 'name' | 'hook'>): void {
+export function requireReplaceable(dictionary: Pick<Dictionary, 'name' | 'hook' | 'output'>): void {
+  const hook = targetHook(dictionary);
   if (isResidual(hook)) return;
   throw new Failure(
     'unsupported',
-    `The SAE ${name} reads ${hook}; only a state of the residual stream can be replaced to measure cross-entropy.`,
+    `The SAE ${dictionary.name} reconstructs ${hook}; only a state of the residual stream can be replaced to measure cross-entropy.`,
   );
 }
 
@@ -208,11 +213,11 @@ function convention(
     ...(Number.isFinite(maxNorm) ? [`those with |x| above ${maxNorm.toPrecision(4)}`] : []),
   ];
   const kept =
-    dictionary.rule.kind === 'topk'
+    largestK(dictionary.rule) !== undefined
       ? 'k strongest features'
       : `k strongest features of those that fire (at most ${maxK} are looked at)`;
   return [
-    `Windows of ${windowLength} tokens at ${dictionary.hook}; ${tokens} tokens counted, ${excluded} left out and not replaced`,
+    `Windows of ${windowLength} tokens at ${targetHook(dictionary)}; ${tokens} tokens counted, ${excluded} left out and not replaced`,
     left.length > 0 ? ` (${left.join('; ')})` : '',
     `; reconstruction from the ${kept}. EV = 1 - sum|x - xhat|^2 / sum|x - mean(x)|^2 with the mean over all counted`,
     ` tokens; MSE is the mean over tokens of the squared error summed over dimensions; CE in nats over the ${positions}`,

@@ -5,7 +5,9 @@ import type { ModelRequest } from '../contracts/engine.ts';
 import type { Dictionary } from '../saes/dictionary.ts';
 import { dictionaryHash } from '../saes/dictionaryHash.ts';
 import { writeSaeLens } from '../saes/formats/saelens.ts';
-import { readDictionary, requireFit, requireResidual } from '../saes/readDictionary.ts';
+import { writeSparsify } from '../saes/formats/sparsify.ts';
+import { readDictionary } from '../saes/readDictionary.ts';
+import { requireResidual } from '../saes/requireResidual.ts';
 import { stitch } from '../saes/stitch.ts';
 import { windowLengthOf } from '../saes/windowLength.ts';
 import { includedRows, thresholdForL0, withThreshold } from '../training/calibrate.ts';
@@ -14,6 +16,7 @@ import { packTokens } from '../training/packTokens.ts';
 import { evaluate } from './evaluate.ts';
 import { installedFile } from './installedFile.ts';
 import { ModelRunner } from './modelRunner.ts';
+import { requireModelFit } from './requireModelFit.ts';
 import { SaeRunner } from './saeRunner.ts';
 import { ModelActivations } from './trainerSource.ts';
 
@@ -27,7 +30,12 @@ export interface ExportRequest {
   /** Text to calibrate on and to measure on; empty: the general text that comes with Loupe. */
   readonly textPaths: readonly string[];
   readonly folder: string;
+  readonly format: ExportFormat;
 }
+
+/** Formats that SAEs are written in. */
+export const exportFormats = ['saelens', 'sparsify'] as const;
+export type ExportFormat = (typeof exportFormats)[number];
 
 export interface ExportOptions {
   readonly signal: AbortSignal;
@@ -39,16 +47,23 @@ const maxActive = 1024;
 const calibrationTokens = 8_192;
 const measuredTokens = 4_096;
 
-/** Writes an SAE, or a base and residual SAEs as one, as a SAELens folder. */
+/** Writes an SAE, or a base and residual SAEs as one, for another tool. */
 export async function exportSae(
   request: ExportRequest,
   options: ExportOptions,
 ): Promise<ExportResult> {
-  const { folder, stitched, saePath } = request;
+  const { stitched, saePath } = request;
   const sae = await readDictionary(saePath);
   if (stitched.length === 0) {
-    await writeSaeLens(sae, folder);
+    const folder = await write(sae, request);
     return { folder, features: sae.width, rule: sae.rule.kind, exact: true };
+  }
+  if (request.format === 'sparsify') {
+    throw new Failure(
+      'unsupported',
+      'SAEs stitched together fire by thresholds, and sparsify has top-k SAEs only.',
+      { action: 'Export them with --format saelens.' },
+    );
   }
   const hash = dictionaryHash(sae);
   const residuals: Dictionary[] = [];
@@ -60,20 +75,31 @@ export async function exportSae(
   const name = [sae, ...residuals].map(part => part.name).join(' + ');
   if (sae.rule.kind !== 'topk' || request.k === undefined) {
     const dictionary = stitch(sae, residuals, name);
-    await writeSaeLens(dictionary, folder);
+    const folder = await write(dictionary, request);
     return { folder, features: dictionary.width, rule: 'jumprelu', exact: true };
   }
   return stitchCalibrated(request, sae, residuals, name, options);
 }
 
+/** The folder that was written: of sparsify, one named after the module, within that which was asked for. */
+async function write(
+  dictionary: Dictionary,
+  { folder, format }: Pick<ExportRequest, 'folder' | 'format'>,
+): Promise<string> {
+  if (format === 'sparsify') return writeSparsify(dictionary, folder);
+  await writeSaeLens(dictionary, folder);
+  return folder;
+}
+
 /** A top-k base by one threshold, and what that changes: measured against the top-k sum on text. */
 async function stitchCalibrated(
-  { model: modelRequest, folder, k = 1, textPaths }: ExportRequest,
+  request: ExportRequest,
   base: Dictionary,
   residuals: readonly Dictionary[],
   name: string,
   { signal, log }: ExportOptions,
 ): Promise<ExportResult> {
+  const { model: modelRequest, k = 1, textPaths } = request;
   const { threads } = modelRequest;
   const maxK = base.rule.kind === 'topk' ? base.rule.maxK : k;
   if (k > maxK) {
@@ -87,7 +113,7 @@ async function stitchCalibrated(
     return runner;
   };
   try {
-    requireFit(base, model.info);
+    requireModelFit(base, model);
     const windowLength = windowLengthOf(base, model.info.contextLength);
     const tokens = (paths: readonly string[], limit: number): Promise<Uint32Array> =>
       packTokens(readCorpus(paths, signal), model.tokenizer, { windowLength, limit, signal });
@@ -111,7 +137,7 @@ async function stitchCalibrated(
     });
     const exported = await open(dictionary);
     const thresholds = await evaluate(model, exported, { ...text, ks: [exported.maxK] });
-    await writeSaeLens(dictionary, folder);
+    const folder = await write(dictionary, request);
     const figures = ({ results }: typeof topK) => {
       const [found] = results;
       if (!found) throw new Error('nothing was measured');

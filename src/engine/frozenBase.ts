@@ -2,10 +2,12 @@ import { Failure } from '../common/failure.ts';
 import type { BoostRequest } from '../contracts/trainer.ts';
 import type { Base, Dictionary } from '../saes/dictionary.ts';
 import { dictionaryHash } from '../saes/dictionaryHash.ts';
-import { readDictionary, requireFit } from '../saes/readDictionary.ts';
+import { requirePlain } from '../saes/plain.ts';
+import { readDictionary } from '../saes/readDictionary.ts';
 import { windowLengthOf } from '../saes/windowLength.ts';
 import { requireReplaceable } from './evaluate.ts';
 import { ModelRunner } from './modelRunner.ts';
+import { requireModelFit } from './requireModelFit.ts';
 import { SaeRunner } from './saeRunner.ts';
 
 /** The model and the frozen SAE of a training of a residual SAE, ready to run. */
@@ -28,9 +30,10 @@ export async function openFrozenBase(
   signal: AbortSignal,
 ): Promise<FrozenBase> {
   const dictionary = await readDictionary(request.basePath);
+  requirePlain(dictionary, 'be the base of a residual SAE');
   const model = await ModelRunner.open(request.model, { signal });
   try {
-    requireFit(dictionary, model.info);
+    requireModelFit(dictionary, model);
     requireReplaceable(dictionary);
     requireK(dictionary, request.baseK);
     const { threads } = request.model;

@@ -11,10 +11,12 @@ import type {
 import type { Dictionary } from '../saes/dictionary.ts';
 import { dictionaryHash } from '../saes/dictionaryHash.ts';
 import { readFeatureCards, type FeatureCards } from '../saes/featureCards.ts';
-import { readDictionary, requireFit, requireResidual } from '../saes/readDictionary.ts';
+import { readDictionary } from '../saes/readDictionary.ts';
+import { requireResidual } from '../saes/requireResidual.ts';
 import { Analysis, type AnalysisOptions } from './analysis.ts';
 import { BoostedSae, type DomainRunner } from './boostedSae.ts';
 import type { ModelRunner } from './modelRunner.ts';
+import { requireModelFit } from './requireModelFit.ts';
 import { SaeRunner } from './saeRunner.ts';
 
 /** Most features of one residual SAE that count on one token: all of them at the paper's width. */
@@ -71,7 +73,7 @@ async function readSae(
 ): Promise<ReadSae> {
   const dictionary = await readDictionary(path);
   require?.(dictionary);
-  requireFit(dictionary, model.info);
+  requireModelFit(dictionary, model);
   signal.throwIfAborted();
   const cards = await readFeatureCards(path, dictionary.width, model.tokenizer);
   signal.throwIfAborted();

@@ -1,5 +1,5 @@
 import { Failure } from '../common/failure.ts';
-import type { Dictionary } from '../saes/dictionary.ts';
+import { largestK, outputWidthOf, type Dictionary } from '../saes/dictionary.ts';
 import { encoderGraph } from '../saes/encoderGraph.ts';
 import {
   prefixErrors,
@@ -7,16 +7,24 @@ import {
   type Encoding,
   type PrefixErrors,
 } from '../saes/reconstruct.ts';
-import { float32Tensor, float32Values, openSession, type Session } from './session.ts';
+import { float32Tensor, float32Values, openSession, type Session, type Tensor } from './session.ts';
 
 export interface SaeRunnerOptions {
   readonly threads: number;
+  /** Bytes of the encoder's weights from which on they are fed with each run. */
+  readonly fedBytes?: number;
   /**
-   * K of an SAE without a top k (relu, jumprelu, gated): of the features that fire on a token, the strongest this many
+   * K of an SAE that bounds none itself (relu, jumprelu, gated): of the features that fire on a token, the strongest this many
    * are kept.
    */
   readonly maxActive?: number;
 }
+
+/**
+ * Encoders from this size on are fed with each run: within the graph they are in memory four times while it is opened,
+ * and a graph may have 2 GiB.
+ */
+const fedBytes = 2 ** 27;
 
 /** An SAE ready to run: the encoder in onnxruntime, the sparse decoder in plain loops. */
 export class SaeRunner {
@@ -24,21 +32,31 @@ export class SaeRunner {
   /** K, features kept per token. */
   readonly maxK: number;
   private readonly session: Session;
+  /** The encoder's weights, of large SAEs: onnxruntime uses them where they are. */
+  private readonly fed: Readonly<Record<string, Tensor>>;
 
-  private constructor(dictionary: Dictionary, maxK: number, session: Session) {
+  private constructor(
+    dictionary: Dictionary,
+    maxK: number,
+    session: Session,
+    fed: Readonly<Record<string, Tensor>>,
+  ) {
     this.dictionary = dictionary;
     this.maxK = maxK;
     this.session = session;
+    this.fed = fed;
   }
 
   static async open(dictionary: Dictionary, options: SaeRunnerOptions): Promise<SaeRunner> {
-    const { rule, width } = dictionary;
-    const maxK = Math.min(rule.kind === 'topk' ? rule.maxK : (options.maxActive ?? 64), width);
-    const session = await openSession(encoderGraph(dictionary, maxK), {
+    const { rule, width, inputWidth, encoder } = dictionary;
+    const maxK = Math.min(largestK(rule) ?? options.maxActive ?? 64, width);
+    const isLarge = encoder.byteLength >= (options.fedBytes ?? fedBytes);
+    const session = await openSession(encoderGraph(dictionary, maxK, isLarge), {
       threads: options.threads,
       allowSpinning: false,
     });
-    return new SaeRunner(dictionary, maxK, session);
+    const fed = isLarge ? { encoder: float32Tensor(encoder, [width, inputWidth]) } : {};
+    return new SaeRunner(dictionary, maxK, session, fed);
   }
 
   /** The strongest features of every token of `x` (T, D). */
@@ -54,18 +72,30 @@ export class SaeRunner {
     }
     const features = new Uint32Array(tokens * k);
     const activations = new Float32Array(tokens * k);
+    const O = outputWidthOf(this.dictionary);
+    let scale: Float32Array | undefined; // (T)
+    let start: Float32Array | undefined; // (T, O)
     // Pre-activations (T, F) of one run stay within 32 MB.
     const step = Math.max(16, Math.floor(2 ** 23 / F));
     for (let first = 0; first < tokens; first += step) {
       const rows = x.subarray(first * D, (first + step) * D);
-      const result = await this.session.run({ x: float32Tensor(rows, [rows.length / D, D]) });
+      const result = await this.session.run({
+        x: float32Tensor(rows, [rows.length / D, D]),
+        ...this.fed,
+      });
       activations.set(float32Values(result['activations']), first * k);
       features.set(int32Values(result['features']?.data), first * k);
+      if (result['scale']) {
+        (scale ??= new Float32Array(tokens)).set(float32Values(result['scale']), first);
+      }
+      if (result['start']) {
+        (start ??= new Float32Array(tokens * O)).set(float32Values(result['start']), first * O);
+      }
     }
-    return { k, features, activations };
+    return { k, features, activations, scale, start };
   }
 
-  /** |x - xhat_k|^2 for every prefix k = 1..K, (T, K). */
+  /** |x - xhat_k|^2 for every prefix k = 1..K, (T, K); x as `targetOf` gives it. */
   squaredErrors(x: Float32Array, encoding: Encoding): Float32Array {
     return prefixErrors(this.dictionary, x, encoding).squaredError;
   }
@@ -79,7 +109,7 @@ export class SaeRunner {
     return prefixErrors(this.dictionary, x, encoding, residuals);
   }
 
-  /** The reconstruction from the k strongest features, (T, D). */
+  /** The reconstruction from the k strongest features, (T, O). */
   reconstruct(encoding: Encoding, k: number): Float32Array {
     return reconstruct(this.dictionary, encoding, k);
   }

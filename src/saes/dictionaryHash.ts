@@ -9,10 +9,17 @@ export function dictionaryHash(dictionary: Dictionary): string {
   const { rule, encoder, encoderBias, decoder, decoderBias, subtractDecoderBias } = dictionary;
   const hash = createHash('sha256');
   hash.update(`${rule.kind} ${subtractDecoderBias} ${dictionary.hook} ${encoderBias.length}\n`);
+  const { output, inputNorm, centred } = dictionary;
+  // Only where there is something to say: hashes of plain SAEs are in other files.
+  if (output ?? inputNorm ?? centred) {
+    hash.update(`${output?.hook} ${output?.width} ${inputNorm} ${centred === true}\n`);
+  }
   const bias = decoderBias?.some(value => value !== 0) ? decoderBias : [];
-  const arrays = [encoder, encoderBias, decoder, bias, ...parametersOf(rule)];
+  const { skip = [] } = dictionary;
+  const arrays = [encoder, encoderBias, decoder, bias, ...parametersOf(rule), skip];
   for (const array of arrays) {
-    const { buffer, byteOffset, byteLength } = Float32Array.from(array);
+    const { buffer, byteOffset, byteLength } =
+      array instanceof Float32Array ? array : Float32Array.from(array);
     hash.update(new Uint8Array(buffer, byteOffset, byteLength));
   }
   return hash.digest('hex');
@@ -24,6 +31,8 @@ function parametersOf(rule: ActivationRule): (Float32Array | number[])[] {
       return [];
     case 'topk':
       return [[rule.maxK]];
+    case 'groupmax':
+      return [[rule.groups]];
     case 'jumprelu':
       return [rule.threshold];
     case 'gated':

@@ -1,40 +1,102 @@
 import { Graph, type Value } from '../onnx/graph.ts';
-import type { Dictionary } from './dictionary.ts';
+import { outputWidthOf, type Dictionary } from './dictionary.ts';
+import { normalisedInput } from './inputNorm.ts';
 
 /**
  * The encoder as an ONNX graph: `x` (T, D) to the K largest `activations` (T, K), descending, and their `features`
- * (T, K). Where fewer than K fire, the rest have activation 0.
+ * (T, K). Where fewer than K fire, the rest have activation 0. Where a token's reconstruction is not simply the decoder's
+ * bias and rows, also `scale` (T, 1) and `start` (T, O), as in `Encoding`. `fed`: the encoder's weights come in as `encoder`
+ * (F, D) with each run, and are in memory once.
  */
-export function encoderGraph(dictionary: Dictionary, k: number): Uint8Array {
+export function encoderGraph(dictionary: Dictionary, k: number, fed = false): Uint8Array {
   const graph = new Graph();
-  const { inputWidth: D } = dictionary;
-  let x = graph.input('x', 'float32', ['T', D]);
+  const { inputWidth: D, width: F } = dictionary;
+  const encoder = fed
+    ? graph.input('encoder', 'float32', [F, D])
+    : graph.float32(dictionary.encoder, [F, D]);
+  const given = graph.input('x', 'float32', ['T', D]);
+  const { x: read, normalised, scale, shift } = normalisedInput(graph, dictionary, given);
+  let x = normalised;
   if (dictionary.subtractDecoderBias && dictionary.decoderBias) {
     x = graph.op('Sub', [x, graph.float32(dictionary.decoderBias, [D])]);
   }
-  const activations = activationsOf(graph, dictionary, x); // (T, F)
-  const [largest, features] = graph.ops(2, 'TopK', [activations, graph.int64([k])]);
+  const [largest, features] = strongestOf(graph, dictionary, { x, encoder }, k); // (T, K)
   graph.output(graph.op('Relu', [largest]), 'activations', 'float32', ['T', k]);
   // int32, since JavaScript's arrays of 64-bit integers are slow.
   graph.output(graph.op('Cast', [features], { to: int32 }), 'features', 'int32', ['T', k]);
+  // What a transcoder writes is not of the activation that was normalised.
+  const back = dictionary.output ? {} : { scale, shift };
+  if (back.scale) graph.output(back.scale, 'scale', 'float32', ['T', 1]);
+  const start = startOf(graph, dictionary, read, back);
+  if (start) graph.output(start, 'start', 'float32', ['T', outputWidthOf(dictionary)]);
   return graph.bytes();
+}
+
+/** The reconstruction before any feature, (T, O); undefined where it is the decoder's bias for every token. */
+function startOf(
+  graph: Graph,
+  dictionary: Dictionary,
+  x: Value,
+  { scale, shift }: { readonly scale?: Value | undefined; readonly shift?: Value | undefined },
+): Value | undefined {
+  const { skip, decoderBias, inputWidth: D } = dictionary;
+  const O = outputWidthOf(dictionary);
+  if (!skip && !scale) return undefined;
+  let start = graph.float32(decoderBias ?? new Float32Array(O), [1, O]);
+  if (scale) start = graph.op('Mul', [start, scale]); // (T, O)
+  if (shift) start = graph.op('Add', [start, shift]);
+  if (skip) {
+    const linear = graph.op('Gemm', [x, graph.float32(skip, [O, D])], { transB: 1n });
+    start = graph.op('Add', [linear, start]);
+  }
+  return start;
+}
+
+interface EncoderInputs {
+  readonly x: Value; // (T, D)
+  readonly encoder: Value; // (F, D)
+}
+
+/** Values and numbers of the K strongest features, (T, K) each, descending. */
+function strongestOf(
+  graph: Graph,
+  dictionary: Dictionary,
+  inputs: EncoderInputs,
+  k: number,
+): [Value, Value] {
+  const activations = activationsOf(graph, dictionary, inputs); // (T, F)
+  const { rule, width: F } = dictionary;
+  if (rule.kind !== 'groupmax') {
+    const [largest, features] = graph.ops(2, 'TopK', [activations, graph.int64([k])]);
+    return [largest, features];
+  }
+  const { groups: G } = rule;
+  const grouped = graph.op('Reshape', [activations, graph.int64([-1, G, F / G])]);
+  const [best, place] = graph.ops(2, 'TopK', [grouped, graph.int64([1])]); // (T, G, 1)
+  const flat = graph.int64([-1, G]);
+  const first = Array.from({ length: G }, (_, group) => (group * F) / G);
+  const numbers = graph.op('Add', [graph.op('Reshape', [place, flat]), graph.int64(first)]);
+  const [largest, order] = graph.ops(2, 'TopK', [
+    graph.op('Reshape', [best, flat]),
+    graph.int64([k]),
+  ]);
+  return [largest, graph.op('GatherElements', [numbers, order], { axis: 1n })];
 }
 
 /** TensorProto.DataType.INT32 */
 const int32 = 6n;
 
 /** What the rule lets through before the K largest are taken and rectified, (T, F). */
-function activationsOf(graph: Graph, dictionary: Dictionary, x: Value): Value {
-  const { width: F, inputWidth: D, rule } = dictionary;
+function activationsOf(graph: Graph, dictionary: Dictionary, { x, encoder }: EncoderInputs): Value {
+  const { width: F, rule } = dictionary;
   const perFeature = (values: Float32Array) => graph.float32(values, [F]);
   const product = (bias: Float32Array) =>
-    graph.op('Gemm', [x, graph.float32(dictionary.encoder, [F, D]), perFeature(bias)], {
-      transB: 1n,
-    });
+    graph.op('Gemm', [x, encoder, perFeature(bias)], { transB: 1n });
   const zero = graph.float32(Float32Array.of(0), [1]);
   switch (rule.kind) {
     case 'relu':
     case 'topk':
+    case 'groupmax':
       return product(dictionary.encoderBias);
     case 'jumprelu': {
       const h = product(dictionary.encoderBias);

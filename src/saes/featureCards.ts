@@ -91,7 +91,7 @@ export class FeatureCards {
     return Array.from(ids.subarray(at, at + promotedCount), (id, i) => ({
       token: this.tokenText(id),
       logit: logits[at + i] ?? 0,
-    }));
+    })).filter(({ logit }) => logit !== 0); // all are 0 where the decoder's rows are not read by the unembedding
   }
 }
 

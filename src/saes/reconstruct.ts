@@ -1,4 +1,4 @@
-import type { Dictionary } from './dictionary.ts';
+import { outputWidthOf, type Dictionary } from './dictionary.ts';
 
 /** The strongest features of every token, by descending activation; padding has activation 0. */
 export interface Encoding {
@@ -6,9 +6,13 @@ export interface Encoding {
   readonly k: number;
   readonly features: Uint32Array; // (T, K)
   readonly activations: Float32Array; // (T, K)
+  /** By what each token's features are multiplied in its reconstruction (T); 1 where absent. */
+  readonly scale?: Float32Array | undefined;
+  /** Each token's reconstruction before any feature (T, O); the decoder's bias where absent. */
+  readonly start?: Float32Array | undefined;
 }
 
-type Decoder = Pick<Dictionary, 'inputWidth' | 'decoder' | 'decoderBias'>;
+type Decoder = Pick<Dictionary, 'inputWidth' | 'decoder' | 'decoderBias' | 'output'>;
 
 /** What is left of x when the features are taken from it in turn, and how it lies to what domains add. */
 export interface PrefixErrors {
@@ -23,23 +27,27 @@ export interface PrefixErrors {
  * float64. `residuals` are reconstructions of the error by residual SAEs, n times (T, D).
  */
 export function prefixErrors(
-  { inputWidth: D, decoder, decoderBias }: Decoder,
-  x: Float32Array, // (T, D)
-  { k: K, features, activations }: Encoding,
+  dictionary: Decoder,
+  x: Float32Array, // (T, D), or (T, O): the activation at a transcoder's output
+  { k: K, features, activations, scale, start }: Encoding,
   residuals: readonly Float32Array[] = [],
 ): PrefixErrors {
+  const { decoder, decoderBias } = dictionary;
+  const D = outputWidthOf(dictionary);
   const squaredError = new Float32Array(activations.length); // (T, K)
   const products = residuals.map(() => new Float32Array(activations.length));
   const left = new Float64Array(D); // x - xhat_k
   for (let t = 0; t < x.length / D; t++) {
-    for (let d = 0; d < D; d++) left[d] = (x[t * D + d] ?? 0) - (decoderBias?.[d] ?? 0);
+    const before = start?.subarray(t * D, (t + 1) * D) ?? decoderBias;
+    for (let d = 0; d < D; d++) left[d] = (x[t * D + d] ?? 0) - (before?.[d] ?? 0);
+    const factor = scale?.[t] ?? 1;
     const added = residuals.map(ehat => ehat.subarray(t * D, (t + 1) * D));
     let error = sumOfSquares(left);
     let along = added.map(ehat => dot(left, ehat));
     for (let j = t * K; j < (t + 1) * K; j++) {
       const activation = activations[j] ?? 0;
       if (activation !== 0) {
-        error = subtractRow(left, decoder, (features[j] ?? 0) * D, activation);
+        error = subtractRow(left, decoder, (features[j] ?? 0) * D, activation * factor);
         along = added.map(ehat => dot(left, ehat));
       }
       squaredError[j] = error;
@@ -61,19 +69,23 @@ export function gramOf(residuals: readonly Float32Array[], D: number): Float32Ar
   return gram;
 }
 
-/** The reconstruction from the k strongest features, (T, D). */
+/** The reconstruction from the k strongest features, (T, O). */
 export function reconstruct(
-  { inputWidth: D, decoder, decoderBias }: Decoder,
-  { k: K, features, activations }: Encoding,
+  dictionary: Decoder,
+  { k: K, features, activations, scale, start }: Encoding,
   k: number,
 ): Float32Array {
+  const { decoder, decoderBias } = dictionary;
+  const D = outputWidthOf(dictionary);
   const tokens = activations.length / K;
   const result = new Float32Array(tokens * D);
   const sum = new Float64Array(D);
   for (let t = 0; t < tokens; t++) {
-    for (let d = 0; d < D; d++) sum[d] = decoderBias?.[d] ?? 0;
+    const before = start?.subarray(t * D, (t + 1) * D) ?? decoderBias;
+    for (let d = 0; d < D; d++) sum[d] = before?.[d] ?? 0;
+    const factor = scale?.[t] ?? 1;
     for (let j = t * K; j < t * K + Math.min(k, K); j++) {
-      const activation = activations[j] ?? 0;
+      const activation = (activations[j] ?? 0) * factor;
       const row = (features[j] ?? 0) * D;
       if (activation === 0) continue;
       for (let d = 0; d < D; d++) sum[d] = (sum[d] ?? 0) + activation * (decoder[row + d] ?? 0);

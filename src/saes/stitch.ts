@@ -1,5 +1,6 @@
 import { Failure } from '../common/failure.ts';
 import type { Dictionary } from './dictionary.ts';
+import { requirePlain } from './plain.ts';
 
 /**
  * Base and residual SAEs as one JumpReLU dictionary (SAE Boost, arXiv 2507.12990, figure 1): encoder rows, biases,
@@ -43,6 +44,7 @@ interface Part {
 }
 
 function asJumpRelu(dictionary: Dictionary): Part {
+  requirePlain(dictionary, 'be stitched');
   const { rule, name, width, encoder, decoder } = dictionary;
   const encoderBias = biasOfInput(dictionary);
   switch (rule.kind) {
@@ -67,6 +69,11 @@ function asJumpRelu(dictionary: Dictionary): Part {
         ),
       };
     }
+    case 'groupmax':
+      throw new Failure(
+        'unsupported',
+        `${name} keeps the strongest feature of each of its ${rule.groups} groups: no thresholds of single features say the same.`,
+      );
     case 'topk':
       throw new Failure(
         'unsupported',

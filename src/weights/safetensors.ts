@@ -1,7 +1,7 @@
-import { open, type FileHandle } from 'node:fs/promises';
 import { bfloat16ToFloat32, float16ToFloat32 } from '../common/float16.ts';
 import { Failure } from '../common/failure.ts';
 import { writeAtomically } from './atomicFile.ts';
+import { readBytes, withFile } from './fileBytes.ts';
 import {
   badFile,
   elementSize,
@@ -56,12 +56,12 @@ export class SafetensorsFile {
       const { size } = stat;
       if (!stat.isFile()) throw badFile(path, 'it is a folder or a device');
       if (size < 8) throw badFile(path, `it has ${String(size)} bytes, a header length needs 8`);
-      const prefix = await readExactly(file, new Uint8Array(8), 0, path);
+      const prefix = await readBytes(file, 0, 8, path);
       const length = new DataView(prefix.buffer).getBigUint64(0, true);
       if (length > BigInt(Math.min(maxHeaderLength, size - 8))) {
         throw badFile(path, `it claims a header of ${String(length)} bytes in ${String(size)}`);
       }
-      const bytes = await readExactly(file, new Uint8Array(Number(length)), 8, path);
+      const bytes = await readBytes(file, 8, Number(length), path);
       return new SafetensorsFile(path, parseHeader(decodeUtf8(bytes, path), size, path));
     });
   }
@@ -71,7 +71,7 @@ export class SafetensorsFile {
     const entry = this.tensors.get(name);
     if (!entry) throw badFile(this.path, `it has no tensor "${name}"`);
     const bytes = await withFile(this.path, file =>
-      readExactly(file, allocate(entry.end - entry.start, this.path), entry.start, this.path),
+      readBytes(file, entry.start, entry.end - entry.start, this.path),
     );
     return asTensor(entry, bytes);
   }
@@ -156,53 +156,6 @@ function asTensor({ dtype, shape }: TensorEntry, bytes: Uint8Array<ArrayBuffer>)
       return { dtype, shape, data: new Int16Array(bytes.buffer) };
     case 'U8':
       return { dtype, shape, data: bytes };
-  }
-}
-
-async function withFile<T>(path: string, use: (file: FileHandle) => Promise<T>): Promise<T> {
-  let file: FileHandle;
-  try {
-    file = await open(path, 'r');
-  } catch (error) {
-    const { code } = Failure.from(error);
-    throw new Failure(code, `The file ${path} cannot be opened.`, { cause: error });
-  }
-  try {
-    return await use(file);
-  } catch (error) {
-    throw Failure.from(error);
-  } finally {
-    await file.close();
-  }
-}
-
-/** Fills `target` from the file; one read call gives 2 GiB at most. */
-async function readExactly(
-  file: FileHandle,
-  target: Uint8Array<ArrayBuffer>,
-  position: number,
-  path: string,
-): Promise<Uint8Array<ArrayBuffer>> {
-  for (let done = 0; done < target.length;) {
-    const length = Math.min(target.length - done, 2 ** 30);
-    const { bytesRead } = await file.read(target, done, length, position + done);
-    if (bytesRead === 0) throw badFile(path, 'it ended while it was being read');
-    done += bytesRead;
-  }
-  return target;
-}
-
-function allocate(length: number, path: string): Uint8Array<ArrayBuffer> {
-  try {
-    return new Uint8Array(length);
-  } catch (cause) {
-    throw new Failure(
-      'out-of-memory',
-      `A tensor of ${path} needs ${String(length)} bytes of memory.`,
-      {
-        cause,
-      },
-    );
   }
 }
 

@@ -14,7 +14,7 @@ import type { Dictionary } from '../../src/saes/dictionary.ts';
 import { dictionaryHash } from '../../src/saes/dictionaryHash.ts';
 import { readFeatureTable } from '../../src/saes/featureTable.ts';
 import { readSaeLens, writeSaeLens } from '../../src/saes/formats/saelens.ts';
-import { requireResidual } from '../../src/saes/readDictionary.ts';
+import { requireResidual } from '../../src/saes/requireResidual.ts';
 import { SafetensorsFile } from '../../src/weights/safetensors.ts';
 import { randomDictionary } from '../unit/dictionaries.ts';
 import { modelRequest } from './model.ts';

@@ -5,7 +5,7 @@ import { BoostedSae } from '../../src/engine/boostedSae.ts';
 import { cellsOf, type SaeReading } from '../../src/engine/cells.ts';
 import { SaeRunner } from '../../src/engine/saeRunner.ts';
 import type { Dictionary } from '../../src/saes/dictionary.ts';
-import { requireResidual } from '../../src/saes/readDictionary.ts';
+import { requireResidual } from '../../src/saes/requireResidual.ts';
 import { randomResidual } from '../fixtures/randomSae.ts';
 
 const D = 24;
@@ -147,6 +147,7 @@ describe('a base with the residual SAEs of domains', () => {
       start: 0,
       end: T,
       x,
+      target: x,
       surprisal: new Float32Array(T),
       predictedIds: new Uint32Array(T),
       probabilities: new Float32Array(T),

@@ -11,6 +11,7 @@ import type { ExportResult } from '../../src/contracts/commandLine.ts';
 import { SaeRunner } from '../../src/engine/saeRunner.ts';
 import { dictionaryHash } from '../../src/saes/dictionaryHash.ts';
 import { readSaeLens, writeSaeLens } from '../../src/saes/formats/saelens.ts';
+import { readDictionary } from '../../src/saes/readDictionary.ts';
 import { SafetensorsFile } from '../../src/weights/safetensors.ts';
 import { outputOf, randomResidual } from '../unit/dictionaries.ts';
 import { fixture } from './model.ts';
@@ -64,6 +65,22 @@ describe('loupe export', () => {
   for (const kind of ['standard', 'jumprelu', 'gated']) {
     for (const stitched of [false, true]) {
       const name = `${kind}.${stitched ? 'stitched' : 'residual'}`;
+      it('writes a top-k SAE as a sparsify folder named after its module, and says what cannot be one', async () => {
+        const sae = fixture('saelens/topk');
+        const out = join(root, 'sparsify');
+        const { folder, exact } = await run({ sae, format: 'sparsify', out });
+        assert.deepEqual([folder, exact], [join(out, 'layers.3'), true]);
+        const [given, written] = [await readSaeLens(sae), await readDictionary(folder)];
+        assert.deepEqual([written.hook, written.rule], [given.hook, given.rule]);
+        // What it reads is x less its bias now, and the encoder's bias makes up for it.
+        assert.ok(written.subtractDecoderBias && !given.subtractDecoderBias);
+        const gated = { sae: fixture('saelens/gated'), format: 'sparsify', out };
+        await assert.rejects(run(gated), { code: 'unsupported', message: /gated/ });
+        const stitched = { sae, stitch: [fixture('saelens/jumprelu')], format: 'sparsify', out };
+        await assert.rejects(run(stitched), { code: 'unsupported', message: /stitched/ });
+        await assert.rejects(run({ sae, format: 'npz', out }), { code: 'usage', message: /npz/ });
+      });
+
       it(`writes ${name}: the files that SAELens loads, with the numbers that it computes`, async () => {
         const residual = join(fixtures, `${kind}.residual`);
         const out = join(root, name);

@@ -43,6 +43,8 @@ function randomRule(kind: ActivationRule['kind'], width: number, random: Random)
       return { kind };
     case 'topk':
       return { kind, maxK: Math.min(4, width) };
+    case 'groupmax':
+      return { kind, groups: 4 };
     case 'jumprelu':
       return { kind, threshold: perFeature(0.4).map(Math.abs) };
     case 'gated':

@@ -8,7 +8,7 @@ import type { Dictionary } from '../../src/saes/dictionary.ts';
 import { dictionaryHash } from '../../src/saes/dictionaryHash.ts';
 import { readSaeLens, writeSaeLens } from '../../src/saes/formats/saelens.ts';
 import { nearestFeatures } from '../../src/saes/nearestFeatures.ts';
-import { requireResidual } from '../../src/saes/readDictionary.ts';
+import { requireResidual } from '../../src/saes/requireResidual.ts';
 import { randomDictionary, randomResidual } from './dictionaries.ts';
 
 let root = '';

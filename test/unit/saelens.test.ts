@@ -7,7 +7,8 @@ import { Failure } from '../../src/common/failure.ts';
 import { Random } from '../../src/common/random.ts';
 import { readSaeLens, writeSaeLens } from '../../src/saes/formats/saelens.ts';
 import { parseSaeLensConfig } from '../../src/saes/formats/saelensConfig.ts';
-import { readDictionary, requireFit } from '../../src/saes/readDictionary.ts';
+import { readDictionary } from '../../src/saes/readDictionary.ts';
+import { requireFit } from '../../src/saes/requireFit.ts';
 import { excludedTokens } from '../../src/saes/tokenPolicy.ts';
 import { SafetensorsFile, writeSafetensors, type Tensor } from '../../src/weights/safetensors.ts';
 
@@ -77,9 +78,9 @@ describe('a cfg.json that cannot be used', () => {
     ['a number as architecture', set('architecture', 7), 'bad-file', '"architecture": 7'],
     [
       'another normalisation',
-      set('normalize_activations', 'layer_norm'),
+      set('normalize_activations', 'covariance_whitening'),
       'unsupported',
-      'layer_norm',
+      'covariance_whitening',
     ],
     [
       'a scale that is not stored',
@@ -87,7 +88,23 @@ describe('a cfg.json that cannot be used', () => {
       'unsupported',
       'activation_scaler.json',
     ],
-    ['heads to flatten', set('reshape_activations', 'hook_z'), 'unsupported', 'hook_z'],
+    [
+      'heads to flatten where there are none',
+      set('reshape_activations', 'hook_z'),
+      'bad-file',
+      'hook_z',
+      'hook_resid_post',
+    ],
+    ['one head only', setMetadata('hook_head_index', 3), 'unsupported', 'hook_head_index', '3'],
+    [
+      'a transcoder that takes its output from its input',
+      cfg => {
+        Object.assign(cfg, { architecture: 'transcoder', apply_b_dec_to_input: true });
+      },
+      'bad-file',
+      'apply_b_dec_to_input',
+      'transcoder',
+    ],
     [
       'a flag as text',
       set('apply_b_dec_to_input', 'no'),
@@ -96,9 +113,9 @@ describe('a cfg.json that cannot be used', () => {
     ],
     [
       'a hook that Loupe has not',
-      setMetadata('hook_name', 'blocks.1.attn.hook_z'),
+      setMetadata('hook_name', 'blocks.1.attn.hook_result'),
       'unsupported',
-      'blocks.1.attn.hook_z',
+      'blocks.1.attn.hook_result',
     ],
     ['no hook', setMetadata('hook_name', undefined), 'bad-file', 'no hook_name'],
     [
@@ -266,6 +283,20 @@ describe('an SAE and a model', () => {
       both('blocks.3.', 'last layer is 2'),
     );
     assert.throws(() => requireFit(hashed, model), both('trained on a-model'));
+    const atZ = { ...dictionary, hook: 'blocks.3.attn.hook_z' } as const;
+    const widthAt = (hook: string): number => (hook.endsWith('hook_z') ? 16 : 12);
+    requireFit(dictionary, { ...model, widthAt });
+    assert.throws(
+      () => requireFit(atZ, { ...model, widthAt }),
+      both('width 12', 'blocks.3.attn.hook_z are 16'),
+    );
+    const output = { hook: 'blocks.5.hook_mlp_out', width: 12 } as const;
+    assert.throws(
+      () => requireFit({ ...dictionary, output }, model),
+      both('reconstructs blocks.5.', 'last layer is 3'),
+    );
+    const other = { ...dictionary, provenance: { vocabulary_size: 99 } };
+    assert.throws(() => requireFit(other, { ...model, vocabulary: 98 }), both('99 tokens', '98'));
   });
 });
 
