@@ -9,14 +9,15 @@ export function rememberedModel(model: EvaluatedModel): EvaluatedModel {
   const runs = new Map<string, ReturnType<EvaluatedModel['run']>>();
   const splices = new Map<string, ReturnType<EvaluatedModel['splice']>>();
   return {
+    config: model.config,
     run: request => {
       const key = [request.hooks.join(), request.head, request.tokenIds.join()].join('|');
       return remembered(runs, key, () => model.run(request));
     },
     splice: request => {
-      const { hook, head, activations, labels, buffers } = request;
+      const { hook, head, activations, residual, labels, buffers } = request;
       const hash = createHash('sha256').update(bytesOf(activations));
-      if (labels) hash.update(bytesOf(labels));
+      for (const more of [labels, residual]) if (more) hash.update(bytesOf(more));
       for (const buffer of buffers?.values() ?? []) hash.update(bytesOf(buffer));
       const key = [hook, head, hash.digest('hex')].join('|');
       return remembered(splices, key, () => model.splice(request));

@@ -1,7 +1,8 @@
 import { Failure } from '../common/failure.ts';
 import type { EvaluateResult, EvaluationAtK } from '../contracts/commandLine.ts';
-import { isResidual } from '../models/hooks.ts';
-import { largestK, outputWidthOf, type Dictionary } from '../saes/dictionary.ts';
+import { isResidual, spliceStart } from '../models/hooks.ts';
+import type { ModelConfig } from '../models/model.ts';
+import { largestK, outputWidthOf } from '../saes/dictionary.ts';
 import { ReconstructionStatistics, type Summand } from '../saes/reconstructionStatistics.ts';
 import { hooksOf, readingOf, targetHook } from '../saes/target.ts';
 import { excludedTokens } from '../saes/tokenPolicy.ts';
@@ -9,7 +10,9 @@ import type { ModelRunner } from './modelRunner.ts';
 import type { SaeRunner } from './saeRunner.ts';
 
 /** What of a model the evaluation uses. */
-export type EvaluatedModel = Pick<ModelRunner, 'run' | 'splice'>;
+export interface EvaluatedModel extends Pick<ModelRunner, 'run' | 'splice'> {
+  readonly config: Pick<ModelConfig, 'departures'>;
+}
 
 export interface EvaluateRequest {
   /** Whole windows, one after the other. */
@@ -40,6 +43,8 @@ export async function evaluate(
   const hook = targetHook(sae.dictionary);
   const outputWidth = outputWidthOf(sae.dictionary);
   const statistics = new ReconstructionStatistics(outputWidth);
+  // What is not a state of the residual stream is replaced in a run from the last such state before it.
+  const start = isResidual(hook) ? undefined : spliceStart(hook, model.config);
   const subsets = request.subsets ?? [residuals.map((_, i) => i)];
   const sums = subsets.flatMap(subset => ks.map(k => ({ k, subset })));
   const losses = new Losses(sums.length);
@@ -50,7 +55,7 @@ export async function evaluate(
     const labels = nextTokens(ids);
     const run = await model.run({
       tokenIds: ids,
-      hooks: hooksOf(sae.dictionary),
+      hooks: [...new Set([...hooksOf(sae.dictionary), ...(start ? [start] : [])])],
       head: 'loss',
       labels,
       keepBuffers: true,
@@ -63,7 +68,8 @@ export async function evaluate(
     const spliced = async (replacement: Float32Array) => {
       const activations = withExcluded(replacement, unreplaced, excluded, outputWidth);
       const { buffers } = run;
-      const rest = { hook, activations, buffers, head: 'loss', labels } as const;
+      const residual = start && run.hooks.get(start);
+      const rest = { hook, activations, residual, buffers, head: 'loss', labels } as const;
       return (await model.splice({ ...rest, ...(signal && { signal }) })).surprisal;
     };
     statistics.addTokens(target, excluded);
@@ -116,21 +122,10 @@ function addTo(sum: Float32Array, summand: Float32Array): void {
   });
 }
 
-/** Throws `unsupported` where reconstructions cannot take the place of what the SAE reads. */
-export function requireReplaceable(dictionary: Pick<Dictionary, 'name' | 'hook' | 'output'>): void {
-  const hook = targetHook(dictionary);
-  if (isResidual(hook)) return;
-  throw new Failure(
-    'unsupported',
-    `The SAE ${dictionary.name} reconstructs ${hook}; only a state of the residual stream can be replaced to measure cross-entropy.`,
-  );
-}
-
 function checkRequest(
   { dictionary, maxK }: SaeRunner,
   { tokenIds, windowLength, ks }: EvaluateRequest,
 ): void {
-  requireReplaceable(dictionary);
   const wrong = ks.find(k => !Number.isInteger(k) || k < 1 || k > maxK);
   if (ks.length === 0 || wrong !== undefined) {
     throw new Failure(

@@ -5,7 +5,6 @@ import { dictionaryHash } from '../saes/dictionaryHash.ts';
 import { requirePlain } from '../saes/plain.ts';
 import { readDictionary } from '../saes/readDictionary.ts';
 import { windowLengthOf } from '../saes/windowLength.ts';
-import { requireReplaceable } from './evaluate.ts';
 import { ModelRunner } from './modelRunner.ts';
 import { requireModelFit } from './requireModelFit.ts';
 import { SaeRunner } from './saeRunner.ts';
@@ -34,7 +33,6 @@ export async function openFrozenBase(
   const model = await ModelRunner.open(request.model, { signal });
   try {
     requireModelFit(dictionary, model);
-    requireReplaceable(dictionary);
     requireK(dictionary, request.baseK);
     const { threads } = request.model;
     const runner = await SaeRunner.open(dictionary, { threads, maxActive });

@@ -59,6 +59,7 @@ describe('evaluate', () => {
   it('loses nothing where the reconstruction is the activation itself, bit for bit', async () => {
     const seen: Float32Array[] = [];
     const identity = {
+      config: model.config,
       run: async (asked: Parameters<ModelRunner['run']>[0]) => {
         const result = await model.run(asked);
         seen.push(...result.hooks.values());

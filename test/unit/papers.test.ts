@@ -229,6 +229,7 @@ describe('a model that remembers', () => {
   it('runs equal windows and equal replacements once, and after a failure again', async () => {
     let [runs, splices] = [0, 0];
     const model = rememberedModel({
+      config: {},
       run: () => {
         if (++runs === 1) return Promise.reject(new Error('once'));
         return Promise.resolve({ hooks: new Map(), surprisal: Float32Array.of(runs) });
