@@ -54,6 +54,8 @@ export interface ModelInfo {
   readonly layers: number;
   readonly width: number;
   readonly vocabulary: number;
+  /** sha256 of all that decides a text's token ids, hex; absent without a tokenizer. */
+  readonly tokenizer?: string;
   readonly contextLength: number;
   readonly device: string;
   readonly precision: string;

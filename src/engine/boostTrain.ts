@@ -128,6 +128,7 @@ export async function trainResidual(
         context_size: source.windowLength,
         training_tokens: trainer.steps * settings.batch,
         trainer: 'loupe boost',
+        tokenizer_sha256: model.tokenizer.fingerprint,
         base: base.name,
       },
     });

@@ -71,6 +71,7 @@ export async function loadModel(
       layers: config.layers,
       width: config.width,
       vocabulary: config.vocabulary,
+      ...(tokenizer.fingerprint !== undefined && { tokenizer: tokenizer.fingerprint }),
       contextLength: config.contextLength,
       device: 'CPU',
       precision: precisionOf(mapped, weights),

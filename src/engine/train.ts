@@ -41,6 +41,8 @@ export interface TrainOptions {
 interface Material {
   readonly source: ActivationSource;
   readonly model: StoreDescription['model'];
+  /** The tokenizer's fingerprint; not known of activations that were kept. */
+  readonly tokenizer?: string | undefined;
   dispose(): Promise<void>;
 }
 
@@ -138,6 +140,7 @@ async function write(
     context_size: windowLength,
     training_tokens: trainer.steps * settings.batch,
     trainer: 'loupe',
+    ...(material.tokenizer !== undefined && { tokenizer_sha256: material.tokenizer }),
   };
   const dictionary = trainer.dictionary({
     name: basename(request.folder),
@@ -219,7 +222,10 @@ async function harvested(
   log(`${tokenIds.length} tokens of text in ${tokenIds.length / windowLength} windows`);
   const model = { name: runner.info.name, hash: runner.info.hash };
   const source = new ModelActivations(runner, { hook, width, windowLength, tokenIds });
-  if (activations === undefined) return { source, model, dispose: () => Promise.resolve() };
+  const tokenizer = runner.tokenizer.fingerprint;
+  if (activations === undefined) {
+    return { source, model, tokenizer, dispose: () => Promise.resolve() };
+  }
   const store = await openStore(activations, { model, hook, width, windowLength }, tokenIds);
   try {
     await harvest(store, source, source.windows, {
@@ -233,5 +239,5 @@ async function harvested(
     await store.close();
     throw error;
   }
-  return { source: store, model, dispose: () => store.close() };
+  return { source: store, model, tokenizer, dispose: () => store.close() };
 }

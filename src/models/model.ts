@@ -118,6 +118,8 @@ export interface Tokenizer {
   readonly separator: number;
   /** Token with which the model expects every window to begin (Llama, Gemma); undefined where it expects none. */
   readonly bos: number | undefined;
+  /** The sha256 of all that decides a text's ids (fingerprint.ts); absent without a tokenizer. */
+  readonly fingerprint?: string;
   encode(text: string): TokenSpans;
   /** The text of one token, for people: bytes that are no character of their own appear as \xNN. */
   tokenText(id: number): string;

@@ -8,6 +8,8 @@ import { targetHook } from './target.ts';
 export interface FitModel extends Pick<ModelInfo, 'name' | 'hash' | 'width' | 'layers'> {
   /** Tokens of its vocabulary, where known. */
   readonly vocabulary?: number;
+  /** Its tokenizer's fingerprint, where known. */
+  readonly tokenizer?: string;
   /** Values of one token at a hook; the model's width where not given. */
   readonly widthAt?: (hook: Hook) => number;
 }
@@ -34,7 +36,11 @@ export function requireFit(dictionary: Dictionary, model: FitModel): void {
   ) {
     throw refuse(`it was trained on ${trainedOn.name}`);
   }
-  const vocabulary = dictionary.provenance['vocabulary_size'];
+  const { vocabulary_size: vocabulary, tokenizer_sha256: tokenizer } = dictionary.provenance;
+  const isOther = typeof tokenizer === 'string' && tokenizer !== (model.tokenizer ?? tokenizer);
+  if (isOther) {
+    throw refuse('it was trained on the ids of another tokenizer');
+  }
   if (
     typeof vocabulary === 'number' &&
     model.vocabulary !== undefined &&

@@ -294,6 +294,18 @@ describe('loupe boost', () => {
     assert.equal((await readSaeLens(folder)).inputWidth, 576);
   });
 
+  it('trains on the error of an SAE of what the attention adds, and measures it there', async () => {
+    const attention = join(root, 'attention');
+    await writeSaeLens(randomDictionary({ seed: 1, width: 9, inputWidth: tinyWidth }), attention);
+    await changeBase(attention, { hook: 'blocks.0.hook_attn_out' });
+    const folder = join(root, 'attention-boost');
+    const report = await boost({ ...asked, basePath: attention, folder }, options());
+    const residual = await readSaeLens(folder);
+    assert.equal(residual.hook, 'blocks.0.hook_attn_out');
+    assert.match(String(residual.provenance['tokenizer_sha256']), /^[0-9a-f]{64}$/);
+    assert.match(JSON.stringify(report), /"score":-?[\d.]/);
+  });
+
   it('refuses what it cannot train or measure, before it begins', async () => {
     const attempt = (changes: Partial<BoostRequest>) =>
       boost({ ...asked, folder: join(root, 'refused'), ...changes }, options());
@@ -301,10 +313,6 @@ describe('loupe boost', () => {
     await writeSaeLens(randomDictionary({ seed: 1, width: 9, inputWidth: 65 }), wide);
     await assert.rejects(attempt({ basePath: wide }), refused('mismatch', /65 wide|width 65/));
     await assert.rejects(attempt({ baseK: 65 }), refused('usage', /up to 64 features, not 65/));
-    const attention = join(root, 'attention');
-    await writeSaeLens(randomDictionary({ seed: 1, width: 9, inputWidth: tinyWidth }), attention);
-    await changeBase(attention, { hook: 'blocks.0.hook_attn_out' });
-    await assert.rejects(attempt({ basePath: attention }), refused('unsupported', /attn_out/));
     const relu = join(root, 'relu');
     const others = attempt({ basePath: relu, otherDomains: [join(root, 'command')] });
     await assert.rejects(others, refused('mismatch', /no residual SAE for/));

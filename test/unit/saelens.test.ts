@@ -283,6 +283,12 @@ describe('an SAE and a model', () => {
       both('blocks.3.', 'last layer is 2'),
     );
     assert.throws(() => requireFit(hashed, model), both('trained on a-model'));
+    const provenance = { ...dictionary.provenance, tokenizer_sha256: 'cafe' };
+    requireFit({ ...dictionary, provenance }, { ...model, tokenizer: 'cafe' });
+    assert.throws(
+      () => requireFit({ ...dictionary, provenance }, { ...model, tokenizer: 'beef' }),
+      both('ids of another tokenizer'),
+    );
     const atZ = { ...dictionary, hook: 'blocks.3.attn.hook_z' } as const;
     const widthAt = (hook: string): number => (hook.endsWith('hook_z') ? 16 : 12);
     requireFit(dictionary, { ...model, widthAt });

@@ -3,6 +3,7 @@ import { AlignedText } from './alignedText.ts';
 import { legible, spelledBytes } from './byteLevel.ts';
 import { type BytePairs, BytePairMerger } from './bytePairs.ts';
 import type { Tokenizer, TokenSpans } from '../model.ts';
+import { tokenizerFingerprint } from './fingerprint.ts';
 import { compileNormalizer, type Normalizer, type NormalizerStep } from './normalizers.ts';
 import { compilePreTokenizer, type PreTokenizer, type PreTokenizerStep } from './preTokenizers.ts';
 import { TokenList } from './tokenList.ts';
@@ -33,6 +34,7 @@ export class TextTokenizer implements Tokenizer {
   readonly vocabulary: number;
   readonly separator: number;
   readonly bos: number | undefined;
+  readonly fingerprint: string;
   readonly parts: TokenizerParts;
   private readonly normalize: Normalizer;
   private readonly words: PreTokenizer;
@@ -48,6 +50,7 @@ export class TextTokenizer implements Tokenizer {
     this.vocabulary = vocabulary;
     this.separator = separator;
     this.bos = bos;
+    this.fingerprint = tokenizerFingerprint(parts);
     const { added } = parts;
     this.normalize = compileNormalizer(parts.normalizer, path);
     this.words = compilePreTokenizer(parts.preTokenizer, path);
