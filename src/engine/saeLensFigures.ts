@@ -24,7 +24,7 @@ export function lastState(layers: number): Hook {
 }
 
 /** Rows whose logits are in memory at once. */
-const rowsPerRun = 64;
+const rowsPerRun = 128;
 
 /**
  * SAELens' own figures, as its `evals.py` computes them on the same tokens: over all tokens, the first of a window and
@@ -39,6 +39,7 @@ export class SaeLensEvaluation {
   private readonly sum: Float64Array; // (O)
   private tokens = 0;
   private predicted = 0;
+  private weights: Float64Array | undefined;
   private readonly totals = {
     squaredNorm: 0,
     squaredError: 0,
@@ -164,11 +165,14 @@ export class SaeLensEvaluation {
     next: number | undefined,
   ): void {
     const { ce, kl } = this.totals;
-    const norm = { clean: logSum(clean), sae: logSum(sae), zero: logSum(zero) };
+    const weights = (this.weights ??= new Float64Array(clean.length)); // (V)
+    const norm = { clean: logSum(clean, weights), sae: logSum(sae), zero: logSum(zero) };
+    let total = 0;
+    for (const weight of weights) total += weight;
     let [klSae, klZero] = [0, 0];
     for (let v = 0; v < clean.length; v++) {
       const logP = (clean[v] ?? 0) - norm.clean;
-      const p = Math.exp(logP);
+      const p = (weights[v] ?? 0) / total;
       klSae += p * (logP - (sae[v] ?? 0) + norm.sae);
       klZero += p * (logP - (zero[v] ?? 0) + norm.zero);
     }
@@ -182,11 +186,15 @@ export class SaeLensEvaluation {
   }
 }
 
-/** ln sum exp */
-function logSum(values: Float32Array): number {
+/** ln sum exp; `weights` are filled with exp, relative to the largest. */
+function logSum(values: Float32Array, weights?: Float64Array): number {
   let largest = -Infinity;
   for (const value of values) if (value > largest) largest = value;
   let sum = 0;
-  for (const value of values) sum += Math.exp(value - largest);
+  for (let i = 0; i < values.length; i++) {
+    const weight = Math.exp((values[i] ?? 0) - largest);
+    sum += weight;
+    if (weights) weights[i] = weight;
+  }
   return largest + Math.log(sum);
 }
