@@ -1,4 +1,4 @@
-import type { EvaluateResult } from '../contracts/commandLine.ts';
+import type { EvaluateResult, SaeLensFigures } from '../contracts/commandLine.ts';
 import { evaluate } from '../engine/evaluate.ts';
 import { ModelRunner } from '../engine/modelRunner.ts';
 import { requireModelFit } from '../engine/requireModelFit.ts';
@@ -66,6 +66,7 @@ async function evaluateText(input: CommandInput): Promise<EvaluateResult> {
         ...tokens,
         ks,
         residuals,
+        saelens: { layers: model.config.layers },
         subsets: residuals.length === 0 ? [[]] : [residuals.map((_, i) => i), []],
         signal,
         report: progressLog(log, tokens.windowLength),
@@ -90,6 +91,16 @@ function sparsities(list: string | undefined, { rule, width }: Dictionary): numb
     if (/^\d+$/.test(part.trim()) && k >= 1 && k <= largest) return k;
     throw usage(`--k is to list whole numbers from 1 to ${largest}, not '${part}'.`);
   });
+}
+
+/** What SAELens' evaluation says of the same tokens. */
+function saeLensLine(k: number, figures: SaeLensFigures): string {
+  const { ev, mse, cosine, l2Ratio, l0, ceScore, klScore } = figures;
+  const said = { EV: ev, MSE: mse, cosine, 'L2 ratio': l2Ratio, L0: l0, 'CE score': ceScore };
+  const list = Object.entries({ ...said, 'KL score': klScore })
+    .map(([name, value]) => `${name} ${value.toFixed(4)}`)
+    .join(', ');
+  return `By SAELens' convention (all tokens counted and replaced), k ${k}: ${list}.`;
 }
 
 function table({ tokens, excluded, convention, results }: EvaluateResult): string {
@@ -128,5 +139,6 @@ function table({ tokens, excluded, convention, results }: EvaluateResult): strin
     '',
     `${tokens} tokens, ${excluded} left out.`,
     convention,
+    ...results.flatMap(({ k, saelens }) => (saelens ? ['', saeLensLine(k, saelens)] : [])),
   ].join('\n');
 }

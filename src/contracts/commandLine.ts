@@ -63,6 +63,34 @@ export interface EvaluationAtK {
     /** (zero - sae) / (zero - clean) */
     readonly score: number;
   };
+  /** As SAELens measures on the same tokens; only at the largest k, of the SAE by itself. */
+  readonly saelens?: SaeLensFigures;
+}
+
+/**
+ * Figures by the formulas and the convention of SAELens' `evals.py`: over all tokens, none left out, each of them replaced.
+ * Cross-entropies and divergences in nats.
+ */
+export interface SaeLensFigures {
+  /** explained_variance */
+  readonly ev: number;
+  readonly mse: number;
+  /** cossim */
+  readonly cosine: number;
+  /** Mean of |xhat| / |x|. */
+  readonly l2Ratio: number;
+  readonly l0: number;
+  readonly l1: number;
+  readonly ceWithoutSae: number;
+  readonly ceWithSae: number;
+  readonly ceWithAblation: number;
+  /** (ablation - SAE) / (ablation - without) */
+  readonly ceScore: number;
+  /** KL of the model's own next-token probabilities from those with the SAE in place. */
+  readonly klWithSae: number;
+  readonly klWithAblation: number;
+  /** (ablation - SAE) / ablation */
+  readonly klScore: number;
 }
 
 export interface TrainResult {

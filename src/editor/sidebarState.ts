@@ -83,7 +83,7 @@ function documentState(
     l0: l0ByK[k - 1] ?? 0,
     domainL0: on.reduce((sum, domain) => sum + (domainL0[domain] ?? 0), 0),
     // Of a top-k SAE no more features fire than its largest k.
-    capped: sae.kind === 'topk' || k < sae.maxK ? 0 : full,
+    capped: sae.kind === 'topk' || sae.kind === 'groupmax' || k < sae.maxK ? 0 : full,
     ev,
     evByK: Float32Array.from(evByK),
     boostedEvByK: on.length === 0 ? null : Float32Array.from(boostedEvByK),

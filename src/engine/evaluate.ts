@@ -7,6 +7,7 @@ import { ReconstructionStatistics, type Summand } from '../saes/reconstructionSt
 import { hooksOf, readingOf, targetHook } from '../saes/target.ts';
 import { excludedTokens } from '../saes/tokenPolicy.ts';
 import type { ModelRunner } from './modelRunner.ts';
+import { lastState, SaeLensEvaluation } from './saeLensFigures.ts';
 import type { SaeRunner } from './saeRunner.ts';
 
 /** What of a model the evaluation uses. */
@@ -24,6 +25,8 @@ export interface EvaluateRequest {
   readonly residuals?: readonly SaeRunner[];
   /** Which of them are added: each subset is evaluated at each k; one with all of them where not given. */
   readonly subsets?: readonly (readonly number[])[];
+  /** With it, SAELens' own figures are computed too, at the largest k: layers of the model. */
+  readonly saelens?: { readonly layers: number };
   readonly signal?: AbortSignal;
   readonly report?: (windowsDone: number, windows: number) => void;
 }
@@ -48,6 +51,16 @@ export async function evaluate(
   const subsets = request.subsets ?? [residuals.map((_, i) => i)];
   const sums = subsets.flatMap(subset => ks.map(k => ({ k, subset })));
   const losses = new Losses(sums.length);
+  const byItself = sums.filter(({ subset }) => subset.length === 0);
+  const measured = byItself.reduce(
+    (a, b) => (b.k > a.k ? b : a),
+    byItself[0] ?? { k: 0, subset: [] },
+  );
+  const { layers = 0 } = request.saelens ?? {};
+  const saelens =
+    request.saelens && byItself.length > 0
+      ? new SaeLensEvaluation(model, { hook, layers, outputWidth })
+      : undefined;
   const windows = tokenIds.length / windowLength;
   let excludedCount = 0;
   for (let window = 0; window < windows; window++) {
@@ -55,7 +68,13 @@ export async function evaluate(
     const labels = nextTokens(ids);
     const run = await model.run({
       tokenIds: ids,
-      hooks: [...new Set([...hooksOf(sae.dictionary), ...(start ? [start] : [])])],
+      hooks: [
+        ...new Set([
+          ...hooksOf(sae.dictionary),
+          ...(start ? [start] : []),
+          ...(saelens ? [lastState(layers)] : []),
+        ]),
+      ],
       head: 'loss',
       labels,
       keepBuffers: true,
@@ -76,6 +95,19 @@ export async function evaluate(
     losses.add('clean', run.surprisal, excluded);
     losses.add('zero', await spliced(new Float32Array(target.length)), excluded);
     const encoding = await sae.encode(x);
+    await saelens?.add(
+      {
+        tokenIds: ids,
+        target,
+        reconstruction: sae.reconstruct(encoding, measured.k),
+        encoding,
+        k: measured.k,
+        last: run.hooks.get(lastState(layers)) ?? target,
+        buffers: run.buffers,
+        residual: start && run.hooks.get(start),
+      },
+      signal,
+    );
     const corrections: Correction[] = [];
     for (const residual of residuals) corrections.push(await correctionOf(residual, x));
     for (const [index, { k, subset }] of sums.entries()) {
@@ -96,6 +128,7 @@ export async function evaluate(
     excluded: excludedCount,
     convention: convention(sae, windowLength, statistics.tokens, excludedCount, losses.positions),
     results: sums.map(({ k, subset }, index) => ({
+      ...(saelens && sums[index] === measured && { saelens: saelens.figures() }),
       k,
       residuals: subset.map(i => residuals[i]?.dictionary.name ?? ''),
       ...statistics.figures(index),

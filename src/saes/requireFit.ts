@@ -52,16 +52,16 @@ export function requireFit(dictionary: Dictionary, model: FitModel): void {
   }
 
   function requireWidth(hook: Hook, width: number, does: string): void {
-    const layer = Number(/^blocks\.(\d+)\./.exec(hook)?.[1] ?? 0);
-    if (layer >= model.layers) {
-      throw refuse(`it ${does} ${hook}, the model's last layer is ${String(model.layers - 1)}`);
-    }
     const found = model.widthAt?.(hook) ?? model.width;
     if (width !== found) {
       const place = found === model.width ? "the model's are" : `the model's at ${hook} are`;
       throw refuse(
         `it ${does} activations of width ${String(width)}, ${place} ${String(found)} wide`,
       );
+    }
+    const layer = Number(/^blocks\.(\d+)\./.exec(hook)?.[1] ?? 0);
+    if (layer >= model.layers) {
+      throw refuse(`it ${does} ${hook}, the model's last layer is ${String(model.layers - 1)}`);
     }
   }
 }

@@ -56,6 +56,21 @@ describe('evaluate', () => {
     assert.match(result.convention, /blocks\.4\.hook_resid_post; \d+ tokens counted/);
   });
 
+  it("gives SAELens' own figures, over all tokens, at the largest k", async () => {
+    // By sae_lens.evals: bench/peers/saelensMetrics.py.
+    const expected = JSON.parse(await readFile(join(folder, 'saelens.json'), 'utf8')) as object;
+    const { results } = await evaluate(model, sae, {
+      ...request([2, sae.maxK]),
+      saelens: { layers: model.config.layers },
+    });
+    assert.deepEqual(
+      results.map(({ saelens }) => saelens !== undefined),
+      [false, true],
+    );
+    assert.equal(Object.keys(expected).length, 13);
+    assertClose(results[1]?.saelens ?? {}, expected);
+  });
+
   it('loses nothing where the reconstruction is the activation itself, bit for bit', async () => {
     const seen: Float32Array[] = [];
     const identity = {
