@@ -4,6 +4,8 @@ export type FailureCode =
   | 'unsupported' // a well-formed file asks for something Loupe does not do
   | 'mismatch' // two things that were to be used together do not fit
   | 'not-found'
+  | 'no-access' // a server wants to know who asks, or does not let them
+  | 'unreachable' // a server does not answer, or not as it should
   | 'too-large'
   | 'empty'
   | 'no-space' // the disk is full
