@@ -2,7 +2,7 @@ import { open, stat } from 'node:fs/promises';
 import { basename, join, relative, sep } from 'node:path';
 import { isRecord } from '../common/record.ts';
 import { isMarker, markedPaths } from './download.ts';
-import type { FoundIn, FoundThing } from './foundThing.ts';
+import type { FoundIn, FoundThing } from '../contracts/foundThing.ts';
 import { splitGguf, splitReason } from './modelFiles.ts';
 import { layoutOf, saeFile, type SaeLayout } from './saeFiles.ts';
 import { partSuffix } from './safeName.ts';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { findInFolder } from './findInFolder.ts';
-import type { FoundThing } from './foundThing.ts';
+import type { FoundThing } from '../contracts/foundThing.ts';
 import { findInHuggingFaceCache, huggingFaceCache } from './huggingFaceCache.ts';
 import { homeOf, type Environment } from './hubSettings.ts';
 import { findInOllama, ollamaFolders } from './ollama.ts';

@@ -1,6 +1,6 @@
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { FoundThing } from './foundThing.ts';
+import type { FoundThing } from '../contracts/foundThing.ts';
 import { findInFolder } from './findInFolder.ts';
 import { huggingFaceHome, type Environment } from './hubSettings.ts';
 

@@ -80,11 +80,13 @@ export function offer(
   return { kind, name, files, bytes, open, obstacle };
 }
 
-/** The offer of that name; the only one where none is named. Throws `not-found` or `usage` with what there is. */
+/** The offer of that name; where none is named the whole repository, or the only one. Throws `not-found` or `usage` with what there is. */
 export function findOffer(offers: readonly Offer[], id: string, name?: string): Offer {
   const named = name?.replace(/\/+$/, '');
   const found = named === undefined ? undefined : offers.find(offer => offer.name === named);
   if (found) return found;
+  const whole = offers.find(offer => offer.name === '');
+  if (named === undefined && whole) return whole;
   const [only, ...more] = offers;
   if (named === undefined && only && more.length === 0) return only;
   const names = offers.map(offer => offer.name || '(the whole repository)');

@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { isRecord } from '../common/record.ts';
-import type { FoundThing } from './foundThing.ts';
+import type { FoundThing } from '../contracts/foundThing.ts';
 import { homeOf, type Environment } from './hubSettings.ts';
 import { walk } from './walk.ts';
 

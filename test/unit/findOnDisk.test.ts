@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { findOnDisk } from '../../src/hub/findOnDisk.ts';
-import type { FoundThing } from '../../src/hub/foundThing.ts';
+import type { FoundThing } from '../../src/contracts/foundThing.ts';
 import { walk } from '../../src/hub/walk.ts';
 
 let home = '';
