@@ -32,6 +32,11 @@ export class Failure extends Error {
     this.action = options.action;
   }
 
+  /** Another bundle of Loupe has a class of its own; its failures are failures all the same. */
+  static override [Symbol.hasInstance](error: unknown): boolean {
+    return error instanceof Error && error.name === 'Failure' && 'code' in error;
+  }
+
   /** Whether `error` is a failure, and of that code if one is named. */
   static is(error: unknown, code?: FailureCode): error is Failure {
     return error instanceof Failure && (code === undefined || error.code === code);
