@@ -1,11 +1,10 @@
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { formatBytes } from '../common/numbers.ts';
 import type { DownloadResult } from '../contracts/commandLine.ts';
 import { download, type DownloadProgress } from '../hub/download.ts';
 import { findOffer, modelOffers } from '../hub/modelFiles.ts';
 import { listFiles } from '../hub/repository.ts';
 import { saeOffers } from '../hub/saeFiles.ts';
-import { safeRelativePath } from '../hub/safeName.ts';
 import { onlyPositional, text, usage } from './arguments.ts';
 import type { Command } from './command.ts';
 import { downloadFolder, hubOf, hubOptions } from './hubOptions.ts';
@@ -32,23 +31,16 @@ export const downloadCommand: Command = {
     const hub = await hubOf({ values });
     const repository = await listFiles(hub, id, signal, text(values, 'revision'));
     const offers = [...modelOffers(repository), ...saeOffers(repository)];
-    const { kind, files, bytes, open } = findOffer(offers, repository.id, file ?? folder);
+    const offer = findOffer(offers, repository.id, file ?? folder);
     const out = resolve(text(values, 'out') ?? downloadFolder());
-    const into = await download(
+    const path = await download(
       hub,
-      { repository, files, folder: out },
+      { repository, offer, folder: out },
       { signal, report: progressLog(line => input.log(line)) },
     );
-    const path = open === '.' ? into : join(into, safeRelativePath(open));
-    const paths = files.map(one => one.path);
-    return {
-      repository: repository.id,
-      commit: repository.commit,
-      kind,
-      path,
-      bytes,
-      files: paths,
-    };
+    const { kind, bytes } = offer;
+    const files = offer.files.map(one => one.path);
+    return { repository: repository.id, commit: repository.commit, kind, path, bytes, files };
   },
 
   format(result) {

@@ -1,18 +1,19 @@
-import { mkdir, readFile, realpath, rm, stat, statfs, writeFile } from 'node:fs/promises';
-import { createHash } from 'node:crypto';
+import { mkdir, realpath, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
 import { Failure } from '../common/failure.ts';
 import { formatBytes } from '../common/numbers.ts';
 import { downloadFile } from './downloadFile.ts';
 import type { HubClient } from './hubClient.ts';
+import type { Offer } from './modelFiles.ts';
 import { readPart } from './part.ts';
 import type { HubFile, HubFiles } from './repository.ts';
 import { safeRelativePath } from './safeName.ts';
+import { markUnfinished } from './unfinished.ts';
 
-/** Some files of a repository, and the folder of all downloads that they are to go under. */
+/** What is wanted of a repository, and the folder of all downloads that it is to go under. */
 export interface DownloadRequest {
   readonly repository: HubFiles;
-  readonly files: readonly HubFile[];
+  readonly offer: Offer;
   readonly folder: string;
 }
 
@@ -37,22 +38,23 @@ export function repositoryFolder(folder: string, id: string): string {
 }
 
 /**
- * Brings the files, one after the other, into OWNER/NAME under the folder; resolves to that. A download that was broken
- * off is marked by a file (`marker`) until it ends. Throws before anything is written where a name is hostile or the disk
+ * Brings the files, one after the other, into OWNER/NAME under the folder; resolves to what is to be opened there. A download that was broken
+ * off is marked by a file until it ends. Throws before anything is written where a name is hostile or the disk
  * has not the space.
  */
 export async function download(
   hub: HubClient,
-  { repository, files, folder }: DownloadRequest,
+  { repository, offer, folder }: DownloadRequest,
   { signal, report, freeSpace = bytesFree }: DownloadHooks,
 ): Promise<string> {
+  const { files } = offer;
   if (files.length === 0)
     throw new Failure('empty', `There is nothing to download of ${repository.id}.`);
   const into = repositoryFolder(folder, repository.id);
   const wanted = targets(files, into);
   await mkdir(into, { recursive: true });
   await requireSpace(wanted, into, freeSpace);
-  const mark = await markUnfinished(into, repository, files);
+  const mark = await markUnfinished(into, repository, offer);
   const total = files.reduce((sum, { size }) => sum + size, 0);
   let before = 0;
   for (const { file, target } of wanted) {
@@ -70,7 +72,7 @@ export async function download(
     before += file.size;
   }
   await rm(mark, { force: true });
-  return into;
+  return offer.open === '.' ? into : join(into, safeRelativePath(offer.open));
 }
 
 interface Wanted {
@@ -124,37 +126,4 @@ async function requireSpace(
 async function bytesFree(folder: string): Promise<number> {
   const { bavail, bsize } = await statfs(folder);
   return bavail * bsize;
-}
-
-/** Writes down what is being downloaded, until it is here. */
-async function markUnfinished(
-  into: string,
-  { id, commit }: HubFiles,
-  files: readonly HubFile[],
-): Promise<string> {
-  const paths = files.map(({ path }) => path);
-  const path = join(into, marker(paths));
-  await writeFile(path, JSON.stringify({ repository: id, commit, files: paths }));
-  return path;
-}
-
-function marker(paths: readonly string[]): string {
-  const hash = createHash('sha256').update(paths.join('\n')).digest('hex').slice(0, 12);
-  return `.loupe-download-${hash}.json`;
-}
-
-/** Whether a name is that of a download's mark. */
-export function isMarker(name: string): boolean {
-  return /^\.loupe-download-[0-9a-f]{12}\.json$/.test(name);
-}
-
-/** The paths that a download which has not ended was to bring; none where the mark cannot be read. */
-export async function markedPaths(mark: string): Promise<readonly string[]> {
-  const text = await readFile(mark, 'utf8').catch(() => '{}');
-  try {
-    const { files } = JSON.parse(text) as { readonly files?: unknown };
-    return Array.isArray(files) ? files.filter(path => typeof path === 'string') : [];
-  } catch {
-    return [];
-  }
 }

@@ -1,11 +1,11 @@
 import { open, stat } from 'node:fs/promises';
 import { basename, join, relative, sep } from 'node:path';
 import { isRecord } from '../common/record.ts';
-import { isMarker, markedPaths } from './download.ts';
 import type { FoundIn, FoundThing } from '../contracts/foundThing.ts';
 import { splitGguf, splitReason } from './modelFiles.ts';
 import { layoutOf, saeFile, type SaeLayout } from './saeFiles.ts';
 import { partSuffix } from './safeName.ts';
+import { isMark, readMark } from './unfinished.ts';
 import { walk, type WalkedFolder, type WalkLimits } from './walk.ts';
 
 export interface FolderToSearch {
@@ -25,8 +25,8 @@ export async function findInFolder(
   const unfinished = new Set<string>();
   for await (const folder of walk(root, signal, limits)) {
     for (const name of folder.files) {
-      if (!isMarker(name)) continue;
-      for (const path of await markedPaths(join(folder.path, name))) {
+      const mark = isMark(name) ? await readMark(join(folder.path, name)) : undefined;
+      for (const path of mark?.files ?? []) {
         unfinished.add(join(folder.path, ...path.split('/')));
       }
     }

@@ -34,22 +34,16 @@ before(async () => {
   const decoder = Float32Array.of(1, 0, 0, 0, 2, 0, 3, 4, 0, 0, 3, 4);
   const tensor = (shape: readonly number[], data: Float32Array) =>
     ({ dtype: 'F32', shape, data }) as const;
-  await writeSafetensors(
-    join(sae, 'sae_weights.safetensors'),
-    new Map([
-      [
-        'W_enc',
-        tensor(
-          [D, F],
-          Float32Array.from({ length: D * F }, (_, i) => (i < F ? 1 : 0)),
-        ),
-      ],
-      ['W_dec', tensor([F, D], decoder)],
-      ['b_enc', tensor([F], new Float32Array(F))],
-      ['b_dec', tensor([D], new Float32Array(D))],
-      ['threshold', tensor([F], Float32Array.of(0, 0.5, 1, 2.5))],
-    ]),
-  );
+  await writeSafetensors(join(sae, 'sae_weights.safetensors'), {
+    W_enc: tensor(
+      [D, F],
+      Float32Array.from({ length: D * F }, (_, i) => (i < F ? 1 : 0)),
+    ),
+    W_dec: tensor([F, D], decoder),
+    b_enc: tensor([F], new Float32Array(F)),
+    b_dec: tensor([D], new Float32Array(D)),
+    threshold: tensor([F], Float32Array.of(0, 0.5, 1, 2.5)),
+  });
   await writeSafetensors(join(sae, 'sparsity.safetensors'), {
     sparsity: tensor([F], Float32Array.of(-1, -2, -10, -3)),
   });

@@ -41,6 +41,7 @@ before(async () => {
     'downloads/o/partial/model.safetensors.loupe-part': 'x',
     'downloads/o/partial/model-00001-of-00002.safetensors': 'x',
     'downloads/o/partial/.loupe-download-0123456789ab.json': JSON.stringify({
+      ...{ repository: 'o/partial', commit: 'main', kind: 'model', name: '' },
       files: ['config.json', 'model-00001-of-00002.safetensors'],
     }),
     'work/big-00001-of-00002.gguf': 'x',

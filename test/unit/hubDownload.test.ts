@@ -8,8 +8,10 @@ import { Failure, type FailureCode } from '../../src/common/failure.ts';
 import { Random } from '../../src/common/random.ts';
 import { download, type DownloadHooks } from '../../src/hub/download.ts';
 import { HubClient, type HubClientOptions } from '../../src/hub/hubClient.ts';
+import { offer } from '../../src/hub/modelFiles.ts';
 import { listFiles } from '../../src/hub/repository.ts';
 import { partSuffix } from '../../src/hub/safeName.ts';
+import { findUnfinished } from '../../src/hub/unfinished.ts';
 import { HubServer, refuse, type FakeRepository } from '../fixtures/hubServer.ts';
 
 const weights = bytes(3_000_000, 1);
@@ -78,10 +80,12 @@ describe('a download from the Hub', () => {
     assert.ok(part.length > 0 && part.length < weights.length);
     assert.ok(weights.subarray(0, part.length).equals(part));
     assert.ok(!existsSync(join(into, 'sub/model.safetensors')));
-    assert.ok((await readdir(into)).some(name => name.startsWith('.loupe-download-')));
+    const [unfinished] = await findUnfinished(folder, new AbortController().signal);
+    assert.deepEqual([unfinished?.repository, unfinished?.files.length], [tiny.id, 3]);
     server.pace = 0;
     await bring();
     await arrived();
+    assert.deepEqual(await findUnfinished(folder, new AbortController().signal), []);
     assert.equal(server.seen.at(-1)?.range ?? '', '', 'the empty file comes last');
     assert.ok(server.seen.some(({ range }) => range === `bytes=${part.length}-`));
   });
@@ -104,7 +108,7 @@ describe('a download from the Hub', () => {
     const again = (retries: number) =>
       download(
         new HubClient({ endpoint, token: undefined }, { retries, backoff: 1 }),
-        { repository: { ...list, files: [file] }, files: [file], folder },
+        { repository: { ...list, files: [file] }, offer: offer('model', '', [file], '.'), folder },
         { signal: new AbortController().signal },
       );
     server.cuts.push(700_000);
@@ -238,11 +242,8 @@ async function bring(
   const client = new HubClient({ endpoint, token }, { backoff: 1, ...options });
   const signal = hooks.signal ?? new AbortController().signal;
   const repository = await listFiles(client, id, signal);
-  return await download(
-    client,
-    { repository, files: repository.files, folder },
-    { ...hooks, signal },
-  );
+  const all = offer('model', '', repository.files, '.');
+  return await download(client, { repository, offer: all, folder }, { ...hooks, signal });
 }
 
 async function arrived(): Promise<void> {
