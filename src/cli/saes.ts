@@ -2,7 +2,8 @@ import { formatDecimal } from '../common/numbers.ts';
 import type { SaesResult } from '../contracts/commandLine.ts';
 import type { PublicSae } from '../contracts/publicSae.ts';
 import { installedFile } from '../engine/installedFile.ts';
-import { modelKey, publicSaesFile, readPublicSaes } from '../hub/publicSaes.ts';
+import { modelKey } from '../hub/modelKey.ts';
+import { publicSaesFile, readPublicSaes } from '../hub/publicSaes.ts';
 import { text } from './arguments.ts';
 import type { Command } from './command.ts';
 

@@ -1,5 +1,5 @@
 import type { ModelFacts, SaeFacts } from '../contracts/lookAt.ts';
-import { modelKey } from './publicSaes.ts';
+import { modelKey } from './modelKey.ts';
 
 /** Whether an SAE can be used with a model, as far as its small files say. */
 export type SaeFit =

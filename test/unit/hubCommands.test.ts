@@ -15,7 +15,7 @@ import type {
   SaesResult,
   SearchResult,
 } from '../../src/contracts/commandLine.ts';
-import { modelKey } from '../../src/hub/publicSaes.ts';
+import { modelKey } from '../../src/hub/modelKey.ts';
 import { HubServer } from '../fixtures/hubServer.ts';
 
 const weights = Buffer.from('weights');
