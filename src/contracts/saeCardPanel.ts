@@ -21,6 +21,8 @@ export type SaeCardState =
       readonly kind: 'sae';
       readonly card: SaeCard;
       readonly inUse: boolean;
+      /** Whether it can be used with the model in use, as far as its shape tells. */
+      readonly usable: boolean;
       /** What speaks against using it with the model in use, if anything does. */
       readonly obstacle: string | null;
     }

@@ -125,7 +125,8 @@ class SaeCardPage implements vscode.Disposable {
       .catch(() => undefined);
     const fit = saeFit(factsOf(card), facts);
     const obstacle = fit.kind === 'fits' ? null : (fit.why ?? null);
-    return { kind: 'sae', card, obstacle, inUse: card.path === saePath };
+    const inUse = card.path === saePath;
+    return { kind: 'sae', card, obstacle, inUse, usable: fit.kind !== 'not' };
   }
 
   private enter(state: SaeCardState, signal: AbortSignal): void {

@@ -4,18 +4,18 @@ import type { SaeCardState } from '../../src/contracts/saeCardPanel.ts';
 import { button } from '../shared/controls.ts';
 import { element } from '../shared/dom.ts';
 import { createHistogram } from '../shared/histogram.ts';
-import { createNotes, createTable } from './tables.ts';
+import { createNotes, createTable, section } from './tables.ts';
 
 type Shown = Extract<SaeCardState, { kind: 'sae' }>;
 
 /** The page of one SAE. */
 export function createCardView(state: Shown, use: () => void): readonly HTMLElement[] {
-  const { card, inUse, obstacle } = state;
+  const { card, inUse, usable, obstacle } = state;
   const { features, inputWidth, hook } = card;
-  const lead = `${formatCount(features)} features of ${formatCount(inputWidth)} numbers at `;
+  const lead = `${formatCount(features)} features of activations ${formatCount(inputWidth)} wide at `;
   const actions = element('div', { class: 'actions' });
   if (inUse) actions.append(element('p', { class: 'dim' }, 'This SAE is in use.'));
-  else actions.append(button('Use This SAE', use));
+  else if (usable) actions.append(button('Use This SAE', use));
   return [
     element(
       'header',
@@ -41,7 +41,6 @@ function filesOf({ files }: SaeCard): readonly (readonly string[])[] {
 function factList(card: SaeCard): HTMLElement {
   const facts: [string, string][] = [
     ['Kind', card.maxK === null ? card.rule : `${card.rule}, k up to ${card.maxK}`],
-    ['Hook', card.hook],
     ['Model', card.model ?? 'not told'],
     ['Expansion', `${(card.features / card.inputWidth).toFixed(1)} features per dimension`],
     ['Encoder reads', card.subtractsDecoderBias ? 'x − b_dec' : 'x'],
@@ -98,8 +97,4 @@ function shortNumber(value: number): string {
       ? value.toExponential(1)
       : value.toFixed(size < 10 ? 2 : 1);
   return text.replace('-', '−');
-}
-
-function section(title: string, ...content: readonly HTMLElement[]): HTMLElement {
-  return element('section', {}, element('h2', {}, title), ...content);
 }

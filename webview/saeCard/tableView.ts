@@ -1,7 +1,7 @@
 import { formatBytes, formatCount } from '../../src/common/numbers.ts';
 import type { TensorTable } from '../../src/contracts/lookAt.ts';
 import { element } from '../shared/dom.ts';
-import { createNotes, createTable } from './tables.ts';
+import { createNotes, createTable, section } from './tables.ts';
 
 /** Tensors that are listed; the others are counted. */
 const mostRows = 2000;
@@ -31,8 +31,8 @@ export function createTableView({
     ...(obstacle === null
       ? []
       : [element('p', { class: 'warning' }, `It is not shown as an SAE: ${obstacle}`)]),
-    createTable(['Tensor', 'Type', 'Shape', 'Size'], rows),
+    section('Tensors', createTable(['Name', 'Type', 'Shape', 'Size'], rows)),
     ...(more > 0 ? [element('p', { class: 'dim' }, `and ${formatCount(more)} more`)] : []),
-    ...(notes.length === 0 ? [] : [createNotes(notes)]),
+    ...(notes.length === 0 ? [] : [section('What else the file says', createNotes(notes))]),
   ];
 }

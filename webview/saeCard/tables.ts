@@ -31,3 +31,7 @@ export function createTable(
 export function createNotes(notes: readonly (readonly [string, string])[]): HTMLElement {
   return createTable(['Name', 'Value'], notes);
 }
+
+export function section(title: string, ...content: readonly HTMLElement[]): HTMLElement {
+  return element('section', {}, element('h2', {}, title), ...content);
+}
