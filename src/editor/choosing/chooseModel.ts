@@ -70,7 +70,7 @@ async function fill(
       const facts = await caller.call('describeModel', { path: thing.path }, { signal });
       entry.line = { ...entry.line, description: factsText(facts, thing) };
     } catch (error) {
-      entry.line = refused(entry.line, Failure.from(error).message);
+      entry.line = refused(entry.line, reasonOf(error, thing));
     }
     show();
   }
@@ -80,6 +80,13 @@ function embedded(present: string): Section<Choice> {
   const label = 'SmolLM2-135M-Instruct';
   const description = present === '' ? 'embedded · in use' : 'embedded';
   return { title: 'Comes with Loupe', lines: [{ label, description, value: { path: '' } }] };
+}
+
+/** What is wrong with it; the line says already which file it is. */
+function reasonOf(error: unknown, { path }: FoundThing): string {
+  return Failure.from(error)
+    .message.replaceAll(path, 'The file')
+    .replace(/^The file: /, '');
 }
 
 function factsText(facts: ModelFacts, { bytes }: FoundThing): string {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import * as vscode from 'vscode';
+import { embeddedSae } from '../../common/embedded.ts';
 import { formatBytes, formatCount } from '../../common/numbers.ts';
 import type { FoundThing } from '../../contracts/foundThing.ts';
 import type { ModelFacts, SaeFacts } from '../../contracts/lookAt.ts';
@@ -13,7 +14,7 @@ import { chooseFromHub, downloadFrom, goOn, unfinishedOf, unfinishedSection } fr
 import { pickFrom, type Line, type OpenList, type Section } from './pickList.ts';
 import { foundOnDisk, hubOf, inUse, lineOf, refused } from './places.ts';
 import { choosePublicSae } from './publicSaeList.ts';
-import { selectedModel, useSae } from './use.ts';
+import { saeAt, selectedModel, useSae } from './use.ts';
 
 /** What a line of the list stands for. */
 type Choice =
@@ -76,12 +77,17 @@ async function fill(
   describeModel: () => Promise<ModelFacts | undefined>,
 ): Promise<void> {
   const present = setting('sae.path');
-  const before: Section<Choice>[] = [inUse(present, { path: present }), embedded(present)];
+  const embedded = embeddedLine(present);
+  const comes = 'Comes with Loupe';
+  const first: Section<Choice>[] = [
+    inUse(present, { path: present }),
+    { title: comes, lines: [embedded] },
+  ];
   const elsewhere: Line<Choice>[] = [
     { label: '$(cloud) Search the Hub…', value: 'search' },
     { label: '$(folder-opened) Choose a folder…', value: 'browse' },
   ];
-  list.show([...before, { title: 'Elsewhere', lines: elsewhere }]);
+  list.show([...first, { title: 'Elsewhere', lines: elsewhere }]);
   const [found, unfinished, model, index] = await Promise.all([
     foundOnDisk(targets, 'sae', signal),
     unfinishedOf(targets, 'sae', signal),
@@ -89,6 +95,9 @@ async function fill(
     readPublicSaes(join(targets.context.extensionPath, publicSaesFile)),
   ]);
   const caller = await targets.engine.connect();
+  const path = join(targets.context.extensionPath, embeddedSae);
+  const itsFit = saeFit((await saeAt(targets, path)) ?? {}, model);
+  const why = itsFit.kind === 'fits' ? undefined : itsFit.why;
   const groups: Record<'fits' | 'may' | 'not', Line<Choice>[]> = { fits: [], may: [], not: [] };
   for (const thing of found) {
     if (signal.aborted) return;
@@ -96,10 +105,9 @@ async function fill(
     const fit = saeFit(facts ?? {}, model);
     const line = lineOf<Choice>(thing, { path: thing.path });
     const told = { ...line, description: factsText(facts, thing) };
-    const why = fit.kind === 'fits' ? undefined : fit.why;
     if (fit.kind === 'not') groups.not.push(refused(told, fit.why));
-    else if (why === undefined) groups[fit.kind].push(told);
-    else groups.may.push({ ...told, detail: `$(question) ${why}` });
+    else if (fit.kind === 'fits' || fit.why === undefined) groups[fit.kind].push(told);
+    else groups.may.push({ ...told, detail: `$(question) ${fit.why}` });
   }
   const known = model ? index.filter(sae => isSameModel(sae.model, model.name)) : [];
   const publicLine: Line<Choice> = {
@@ -108,7 +116,8 @@ async function fill(
     value: { known },
   };
   list.show([
-    ...before,
+    inUse(present, { path: present }),
+    { title: comes, lines: [why === undefined ? embedded : refused(embedded, why)] },
     { title: `Fit ${model?.name ?? ''}`, lines: groups.fits },
     { title: model ? `May fit ${model.name}` : 'On this machine', lines: groups.may },
     { title: 'Do not fit', lines: groups.not },
@@ -117,10 +126,10 @@ async function fill(
   ]);
 }
 
-function embedded(present: string): Section<Choice> {
+function embeddedLine(present: string): Line<Choice> {
   const label = '8,192 features at layer 15 of SmolLM2-135M-Instruct';
   const description = present === '' ? 'embedded · in use' : 'embedded';
-  return { title: 'Comes with Loupe', lines: [{ label, description, value: { path: '' } }] };
+  return { label, description, value: { path: '' } };
 }
 
 function factsText(facts: SaeFacts | undefined, { bytes, format }: FoundThing): string {
