@@ -8,6 +8,7 @@ const layers = {
   messages: ['common', 'contracts'],
   analysis: ['common', 'contracts'],
   report: ['common', 'contracts'],
+  hub: ['common', 'contracts'],
   onnx: ['common', 'contracts'],
   weights: ['common', 'contracts'],
   models: ['common', 'contracts', 'onnx', 'weights'],
@@ -30,6 +31,7 @@ const layers = {
     'common',
     'contracts',
     'report',
+    'hub',
     'messages',
     'onnx',
     'weights',
@@ -39,7 +41,7 @@ const layers = {
     'training',
     'engine',
   ],
-  editor: ['common', 'contracts', 'messages', 'analysis', 'report'],
+  editor: ['common', 'contracts', 'messages', 'analysis', 'report', 'hub'],
 };
 
 /** Packages that only one layer may import. */

@@ -21,7 +21,8 @@ export function writeLicenses(inputs, file = 'dist/LICENSES.txt') {
     return name === undefined ? [] : [name];
   });
   const names = [...new Set([...bundled, ...unbundled])].sort();
-  writeFileSync(file, names.map(licenseOf).join(`\n${'-'.repeat(80)}\n\n`));
+  const texts = [...names.map(licenseOf), publicSaes()];
+  writeFileSync(file, texts.join(`\n${'-'.repeat(80)}\n\n`));
 }
 
 function licenseOf(name) {
@@ -37,4 +38,10 @@ function licenseOf(name) {
   const head = [`${name} ${version} (${license})`, by, where].filter(line => line !== undefined);
   const notes = Object.hasOwn(contained, name) ? [contained[name]] : [];
   return `${[...head, ...notes, ...texts].join('\n\n')}\n`;
+}
+
+/** The index of public SAEs is made from SAELens' own. */
+function publicSaes() {
+  const head = 'media/publicSaes.json, made from pretrained_saes.yaml of SAELens (MIT)';
+  return `${head}\n\n${readFileSync('media/publicSaes.LICENSE.txt', 'utf8').trim()}\n`;
 }

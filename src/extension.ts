@@ -14,6 +14,7 @@ import { LayerMaps } from './editor/layerMaps.ts';
 import { presentFailure, presentRefused, presentRestart } from './editor/presentFailure.ts';
 import { RouteTints } from './editor/routeTints.ts';
 import { engineSelection, selectedFiles } from './editor/selection.ts';
+import { SaeCardEditors } from './editor/saeCardEditor.ts';
 import { Session } from './editor/session.ts';
 import { onDidChangeSettings } from './editor/settings.ts';
 import { SidebarViewProvider } from './editor/sidebarView.ts';
@@ -48,7 +49,8 @@ export function activate(context: vscode.ExtensionContext): void {
   own(new DocumentCodeLens(analyzer, engine, session));
   own(new SidebarViewProvider(context.extensionUri, sources));
   own(new StatusItem(engine, analyzer, active, session));
-  own(registerCommands({ ...sources, panels, domains, log }));
+  own(registerCommands({ ...sources, panels, domains, log, context }));
+  own(new SaeCardEditors(context.extensionUri, { engine, context }));
   const training = own(new Training(context, program, domainSwitches(domains, session), log));
   own(new TrainingStatus(training));
   const trainingPanel = own(new TrainingPanel(context.extensionUri, training));

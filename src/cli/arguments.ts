@@ -138,7 +138,7 @@ export function loadLog(log: (line: string) => void): (progress: LoadProgress) =
 }
 
 /** Where derived files are kept, by the custom of the platform. */
-function cacheFolder(): string {
+export function cacheFolder(): string {
   const { LOUPE_CACHE, XDG_CACHE_HOME, LOCALAPPDATA } = process.env;
   if (LOUPE_CACHE) return LOUPE_CACHE;
   if (process.platform === 'win32') return join(LOCALAPPDATA ?? homedir(), 'loupe');

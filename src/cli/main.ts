@@ -9,11 +9,15 @@ import { circuitsCommand } from './circuits.ts';
 import { collapseCommand } from './collapse.ts';
 import type { Command } from './command.ts';
 import { describeCommand } from './describe.ts';
+import { downloadCommand } from './download.ts';
 import { evaluateCommand } from './evaluate.ts';
 import { exportCommand } from './export.ts';
+import { findCommand } from './find.ts';
 import { commandHelp, help } from './help.ts';
 import { limefitCommand } from './limefit.ts';
 import { layerMapCommand } from './layerMap.ts';
+import { saesCommand } from './saes.ts';
+import { searchCommand } from './search.ts';
 import { trainCommand } from './train.ts';
 import { writeJson } from './writeJson.ts';
 
@@ -30,6 +34,10 @@ const commands: readonly Command[] = [
   layerMapCommand,
   circuitsCommand,
   collapseCommand,
+  findCommand,
+  searchCommand,
+  downloadCommand,
+  saesCommand,
 ];
 
 const exitCodes = { success: 0, failure: 1, usage: 2, interrupted: 130 };

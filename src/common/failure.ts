@@ -4,6 +4,8 @@ export type FailureCode =
   | 'unsupported' // a well-formed file asks for something Loupe does not do
   | 'mismatch' // two things that were to be used together do not fit
   | 'not-found'
+  | 'no-access' // a server wants to know who asks, or does not let them
+  | 'unreachable' // a server does not answer, or not as it should
   | 'too-large'
   | 'empty'
   | 'no-space' // the disk is full
@@ -28,6 +30,11 @@ export class Failure extends Error {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.action = options.action;
+  }
+
+  /** Another bundle of Loupe has a class of its own; its failures are failures all the same. */
+  static override [Symbol.hasInstance](error: unknown): boolean {
+    return error instanceof Error && error.name === 'Failure' && 'code' in error;
   }
 
   /** Whether `error` is a failure, and of that code if one is named. */

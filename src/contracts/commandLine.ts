@@ -1,4 +1,6 @@
 import type { Circuits, MapAgreement, Route, RouterFit, RouterOrigin } from './layerMap.ts';
+import type { FoundThing } from './foundThing.ts';
+import type { PublicSae } from './publicSae.ts';
 import type { CollapsePlace, CollapseResult } from './collapse.ts';
 
 /** The JSON documents that `loupe --json` prints (design, section 9). */
@@ -162,6 +164,36 @@ export interface LayerMapResult extends RouteMapResult {
 export interface CircuitsResult extends Circuits {
   readonly model: string;
   readonly route: Route;
+}
+
+export interface FindResult {
+  readonly found: readonly FoundThing[];
+}
+
+export interface SearchResult {
+  readonly endpoint: string;
+  readonly repositories: readonly {
+    readonly id: string;
+    readonly downloads: number;
+    readonly likes: number;
+    readonly gated: boolean;
+    readonly tags: readonly string[];
+  }[];
+}
+
+export interface DownloadResult {
+  readonly repository: string;
+  /** The commit that was asked for. */
+  readonly commit: string;
+  readonly kind: 'model' | 'sae';
+  /** What `--model` or `--sae` takes. */
+  readonly path: string;
+  readonly bytes: number;
+  readonly files: readonly string[];
+}
+
+export interface SaesResult {
+  readonly saes: readonly PublicSae[];
 }
 
 export interface FailureResult {

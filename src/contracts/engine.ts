@@ -1,8 +1,9 @@
 import type { Call } from './call.ts';
 import type { LayerMapContract } from './layerMap.ts';
+import type { LookContract } from './lookAt.ts';
 
 /** Everything that the extension host may ask of the engine process. Bulk numbers travel as typed arrays. */
-export interface EngineContract extends LayerMapContract {
+export interface EngineContract extends LayerMapContract, LookContract {
   /** First call on a new process: refuses another build's messages. */
   hello: Call<{ readonly protocol: number }, EngineInfo>;
   loadModel: Call<ModelRequest, ModelInfo, LoadProgress>;
@@ -21,7 +22,7 @@ export interface EngineContract extends LayerMapContract {
   featureCard: Call<{ readonly feature: number }, FeatureCard>;
 }
 
-export const engineProtocol = 3;
+export const engineProtocol = 4;
 
 export interface EngineInfo {
   readonly protocol: number;

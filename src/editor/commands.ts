@@ -4,8 +4,9 @@ import { featureName, parseFeature, sourcesOf } from '../common/featureSources.t
 import { isAnalyzable } from './activeDocument.ts';
 import { noDocument } from './analyzer.ts';
 import { addDomain, chooseDomains, removeDomain } from './chooseDomains.ts';
-import { chooseModel, chooseSae } from './chooseFiles.ts';
+import { chooseModel, chooseSae, type ChooseTargets } from './chooseFiles.ts';
 import type { Domains } from './domains.ts';
+import type { Engine } from './engine.ts';
 import type { FeaturePanels } from './featurePanel.ts';
 import { presentFailure } from './presentFailure.ts';
 import { revealToken } from './revealToken.ts';
@@ -13,7 +14,8 @@ import { isFeature } from './session.ts';
 import type { SidebarSources } from './sidebarState.ts';
 
 /** What the commands act on. */
-export interface CommandTargets extends SidebarSources {
+export interface CommandTargets extends SidebarSources, ChooseTargets {
+  readonly engine: Engine;
   readonly panels: FeaturePanels;
   readonly domains: Domains;
   readonly log: vscode.LogOutputChannel;
@@ -43,8 +45,8 @@ const commands: Readonly<Record<string, Act>> = {
   'loupe.increaseSparsity': ({ session }) => session.setK(session.k + 1),
   'loupe.decreaseSparsity': ({ session }) => session.setK(session.k - 1),
   'loupe.explainAtCursor': () => execute('editor.action.showHover'),
-  'loupe.chooseModel': ({ engine }) => chooseModel(engine),
-  'loupe.chooseSae': ({ engine }) => chooseSae(engine),
+  'loupe.chooseModel': chooseModel,
+  'loupe.chooseSae': chooseSae,
   'loupe.chooseDomains': chooseDomains,
   'loupe.addDomain': addDomain,
   'loupe.removeDomain': removeDomain,

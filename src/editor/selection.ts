@@ -4,7 +4,7 @@ import * as vscode from 'vscode';
 import { embeddedModel, embeddedSae } from '../common/embedded.ts';
 import type { Domains } from './domains.ts';
 import type { EngineSelection } from './engine.ts';
-import { setting } from './settings.ts';
+import { setting, type Settings } from './settings.ts';
 
 /** What the engine is to load: what the settings name, and the domains that are known. */
 export async function engineSelection(
@@ -18,19 +18,23 @@ export async function engineSelection(
   };
 }
 
-/** The model and SAE that the settings name; empty ones stand for those that come with Loupe. */
-export function selectedFiles({
-  extensionPath,
-  globalStorageUri,
-}: vscode.ExtensionContext): Omit<EngineSelection, 'domains'> {
+/** The model and SAE that the settings name, or `instead` of them; empty ones stand for those that come with Loupe. */
+export function selectedFiles(
+  {
+    extensionPath,
+    globalStorageUri,
+  }: Pick<vscode.ExtensionContext, 'extensionPath' | 'globalStorageUri'>,
+  instead: Partial<Pick<Settings, 'model.path' | 'sae.path'>> = {},
+): Omit<EngineSelection, 'domains'> {
   const threads = setting('threads');
+  const [model, sae] = [setting('model.path'), setting('sae.path')];
   return {
     model: {
-      path: absolute(setting('model.path')) ?? join(extensionPath, embeddedModel),
+      path: absolute(instead['model.path'] ?? model) ?? join(extensionPath, embeddedModel),
       cacheFolder: join(globalStorageUri.fsPath, 'weights'),
       threads: threads > 0 ? threads : defaultThreads(),
     },
-    saePath: absolute(setting('sae.path')) ?? join(extensionPath, embeddedSae),
+    saePath: absolute(instead['sae.path'] ?? sae) ?? join(extensionPath, embeddedSae),
   };
 }
 

@@ -8,6 +8,10 @@ export interface Settings {
   /** '' stands for the embedded one. */
   readonly 'model.path': string;
   readonly 'sae.path': string;
+  /** '' stands for HF_ENDPOINT, or the public Hub. */
+  readonly 'hub.endpoint': string;
+  /** '' stands for a folder in the extension's storage. */
+  readonly 'hub.folder': string;
   /** Folders of residual SAEs, with or without a name; anything, as long as nobody has looked at it. */
   readonly domains: readonly unknown[];
   readonly sparsity: number;

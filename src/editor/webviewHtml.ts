@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import * as vscode from 'vscode';
 
 /** The pages that Loupe shows: each is a bundle and its style sheet in dist/webview. */
-export type Page = 'sidebar' | 'feature' | 'training' | 'layerMap';
+export type Page = 'sidebar' | 'feature' | 'training' | 'layerMap' | 'saeCard';
 
 /** Lets a webview run Loupe's own bundles and read nothing else of the disk. */
 export function webviewOptions(extension: vscode.Uri): vscode.WebviewOptions {

@@ -13,7 +13,10 @@ import type { AnalysisOptions } from './analysis.ts';
 import { asFailure } from './asFailure.ts';
 import { LayerMaps } from './layerMaps.ts';
 import { LoadedSae, readSaes } from './loadedSae.ts';
+import { lookAtModel } from './lookAtModel.ts';
+import { lookAtSae } from './lookAtSae.ts';
 import { ModelRunner } from './modelRunner.ts';
+import { saeCard } from './saeCard.ts';
 import { runtimeVersion } from './session.ts';
 
 /** One model and one SAE with its domains at a time, and the answers to everything that is asked of them. */
@@ -68,6 +71,9 @@ export class Engine {
     featureLabels: () => this.requireSae().labels,
     featureCard: ({ feature }) => this.requireSae().card(feature),
     ...this.layerMaps.handlers,
+    describeModel: ({ path }) => lookAtModel(path),
+    describeSae: ({ path }) => lookAtSae(path),
+    saeCard: ({ path }, { signal }) => saeCard(path, signal),
   };
 
   private async loadModel(

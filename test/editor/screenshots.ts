@@ -1,9 +1,12 @@
 // `npm run screenshots`: every surface in the installed editor, light, dark and high contrast, into out/screenshots.
-// `npm run screenshots -- training`: a training from its plan to its report, alone.
+// `npm run screenshots -- training`: a training from its plan to its report, alone; `-- choosing`: lists and SAE cards.
 import { mkdirSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Frame } from 'playwright-core';
-import { writeRandomResidual } from '../fixtures/randomSae.ts';
+import type { Frame, Locator } from 'playwright-core';
+import { HubServer } from '../fixtures/hubServer.ts';
+import { writeRandomResidual, writeRandomSae } from '../fixtures/randomSae.ts';
+import { ggufBytes, tinyLlama } from '../fixtures/tinyGguf.ts';
 import { screenshotFolder } from '../webview/browser.ts';
 import { openEditor, type Editor } from './harness/editor.ts';
 import { writeNotes } from './harness/notes.ts';
@@ -29,8 +32,9 @@ const themes = {
 
 const only = process.argv[2];
 mkdirSync(screenshotFolder, { recursive: true });
-if (only !== 'training') await reading();
-await training();
+if (only === undefined || only === 'reading') await reading();
+if (only === undefined || only === 'training') await training();
+if (only === undefined || only === 'choosing') await choosing();
 
 async function reading(): Promise<void> {
   // A random residual SAE stands in for a trained one: what is shown means nothing, but all is shown.
@@ -83,6 +87,62 @@ async function training(): Promise<void> {
     await picture(editor, 'trainingReportNarrow', 'highContrastLight');
   } finally {
     await editor.close();
+  }
+}
+
+/** The lists of models and SAEs, a search of a Hub on this machine, and the card of an SAE. */
+async function choosing(): Promise<void> {
+  const names = ['SmolLM2-135M', 'SmolLM2-360M', 'SmolLM2-1.7B'];
+  const server = await HubServer.start(
+    names.map((name, i) => ({
+      id: `bartowski/${name}-Instruct-GGUF`,
+      files: {
+        [`${name}-Q4_K_M.gguf`]: Buffer.alloc(1000),
+        [`${name}-F16.gguf`]: Buffer.alloc(4000),
+      },
+      tags: ['gguf'],
+      downloads: 90_000 / (i + 1),
+    })),
+  );
+  const settings = { 'loupe.hub.endpoint': server.endpoint.href };
+  const editor = await openEditor('chemistry.md', settings, async workspace => {
+    await mkdir(join(workspace, 'models'));
+    await writeFile(join(workspace, 'models/tiny.gguf'), ggufBytes(tinyLlama()));
+    await writeFile(join(workspace, 'models/broken.gguf'), 'GGUF and nothing more');
+    await writeRandomSae(join(workspace, 'saes/random'));
+    await writeRandomSae(join(workspace, 'saes/narrow'), 96, 64);
+  });
+  const { page } = editor;
+  page.setDefaultTimeout(30_000);
+  const row = (text: RegExp): Locator =>
+    page.locator('.quick-input-list .monaco-list-row', { hasText: text });
+  try {
+    await inEveryTheme(editor, async theme => {
+      await runCommand(page, 'Loupe: Choose Model');
+      await row(/tiny\.gguf.*layers/).waitFor();
+      await picture(editor, 'chooseModel', theme);
+      await row(/Search the Hub/).click();
+      await page.locator('.quick-input-title', { hasText: 'Search' }).waitFor();
+      await page.keyboard.type('smollm2');
+      await row(/1\.7B/).waitFor();
+      await picture(editor, 'searchHub', theme);
+      await row(/360M/).click();
+      await row(/F16/).first().waitFor();
+      await picture(editor, 'offers', theme);
+      await page.keyboard.press('Escape');
+      await runCommand(page, 'Loupe: Choose SAE');
+      await row(/narrow/).waitFor();
+      await picture(editor, 'chooseSae', theme);
+      await page.keyboard.press('Escape');
+      await openFile(page, 'sae_weights.safetensors');
+      await webview(page, 'main[data-state="sae"]');
+      await page.waitForTimeout(500);
+      await picture(editor, 'saeCard', theme);
+      await runCommand(page, 'View: Close Editor');
+    });
+  } finally {
+    await editor.close();
+    await server[Symbol.asyncDispose]();
   }
 }
 

@@ -12,7 +12,7 @@ export const screenshotFolder = path.join(root, 'out', 'screenshots');
 
 /** A webview's script and style sheet, bundled as they ship. */
 export interface Bundle {
-  readonly name: 'sidebar' | 'feature' | 'training' | 'layerMap';
+  readonly name: 'sidebar' | 'feature' | 'training' | 'layerMap' | 'saeCard';
   readonly script: string;
   readonly style: string;
 }

@@ -11,7 +11,7 @@ const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(
 );
 
 describe('the webviews', () => {
-  for (const name of ['sidebar', 'feature', 'training', 'layerMap'] as const) {
+  for (const name of ['sidebar', 'feature', 'training', 'layerMap', 'saeCard'] as const) {
     it(`${name} is below 250 kB`, async () => {
       const { script } = await bundle(name);
       assert.ok(script.length < 250_000, `${script.length} characters`);

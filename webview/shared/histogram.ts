@@ -2,27 +2,43 @@ import { formatActivation, formatCount } from '../../src/common/numbers.ts';
 import { element, setText, svgElement } from './dom.ts';
 import { attachCursor } from './plotCursor.ts';
 
-/** Counts in equal bins from 0 to `max` as bars on a logarithmic scale, with values under the cursor. */
+/** Counts in equal bins from `min` to `max` as bars on a logarithmic scale, with values under the cursor. */
 export interface Histogram {
   readonly element: HTMLElement;
-  update(counts: ArrayLike<number>, max: number): void;
+  update(counts: ArrayLike<number>, max: number, min?: number): void;
 }
 
-export function createHistogram(title: string): Histogram {
+/** What is counted, and what it is counted by. */
+export interface HistogramWords {
+  readonly one: string;
+  readonly many: string;
+  readonly axis: string;
+  readonly format: (value: number) => string;
+}
+
+const activations: HistogramWords = {
+  one: 'token',
+  many: 'tokens',
+  axis: 'activation',
+  format: formatActivation,
+};
+
+export function createHistogram(title: string, words: HistogramWords = activations): Histogram {
+  const { one, many, axis: axisName, format } = words;
   const svg = svgElement('svg', { preserveAspectRatio: 'none', 'aria-hidden': 'true' });
   const plot = element('div', { class: 'plotArea bars', attributes: { role: 'img' } }, svg);
   const readout = element('output', { class: 'plotReadout', attributes: { 'aria-live': 'off' } });
   const [from, to] = [element('span', {}, '0'), element('span')];
-  const axis = element('div', { class: 'plotAxis' }, from, element('span', {}, 'activation'), to);
+  const axis = element('div', { class: 'plotAxis' }, from, element('span', {}, axisName), to);
   const head = element('div', { class: 'plotHead' }, element('span', {}, title), readout);
   let counts: ArrayLike<number> = [];
-  let max = 0;
+  let [min, max] = [0, 0];
   const describe = (bin: number): string => {
-    const [low, high] = [(max * bin) / counts.length, (max * (bin + 1)) / counts.length];
-    const tokens = `${formatCount(counts[bin] ?? 0)} ${counts[bin] === 1 ? 'token' : 'tokens'}`;
-    return `${formatActivation(low)}–${formatActivation(high)}: ${tokens}`;
+    const edge = (i: number): string => format(min + ((max - min) * i) / counts.length);
+    const count = `${formatCount(counts[bin] ?? 0)} ${counts[bin] === 1 ? one : many}`;
+    return `${edge(bin)}–${edge(bin + 1)}: ${count}`;
   };
-  const total = (): string => `${formatCount(sum(counts))} tokens, log scale`;
+  const total = (): string => `${formatCount(sum(counts))} ${many}, log scale`;
   const show = (bin: number | undefined): void => {
     setText(readout, bin === undefined ? total() : describe(bin));
     svg.querySelector('.read')?.classList.remove('read');
@@ -44,15 +60,16 @@ export function createHistogram(title: string): Histogram {
       element('div', { class: 'plotFrame' }, plot),
       axis,
     ),
-    update: (nextCounts, nextMax) => {
+    update: (nextCounts, nextMax, nextMin = 0) => {
       counts = nextCounts;
-      max = nextMax;
+      [min, max] = [nextMin, nextMax];
       svg.setAttribute('viewBox', `0 0 ${Math.max(1, counts.length)} 100`);
       svg.replaceChildren(...bars(counts));
-      setText(to, formatActivation(max));
+      setText(from, format(min));
+      setText(to, format(max));
       plot.setAttribute(
         'aria-label',
-        `${title}: ${total()}, activations up to ${formatActivation(max)}`,
+        `${title}: ${total()}, ${axisName} ${min === 0 ? '' : `from ${format(min)} `}up to ${format(max)}`,
       );
       show(undefined);
     },

@@ -1,0 +1,146 @@
+// A person chooses a model and an SAE: from the workspace, from a Hub, and looks at an SAE's file.
+import assert from 'node:assert/strict';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, afterEach, before, describe, it } from 'node:test';
+import type { Locator, Page } from 'playwright-core';
+import { readSaeLens, writeSaeLens } from '../../src/saes/formats/saelens.ts';
+import { writeSafetensors } from '../../src/weights/safetensors.ts';
+import { HubServer } from '../fixtures/hubServer.ts';
+import { writeRandomSae } from '../fixtures/randomSae.ts';
+import { ggufBytes, tinyLlama } from '../fixtures/tinyGguf.ts';
+import { openEditor, pictureAfter, type Editor } from './harness/editor.ts';
+import {
+  dismissNotifications,
+  eventually,
+  notification,
+  openFile,
+  runCommand,
+  webview,
+  whenReady,
+} from './harness/window.ts';
+
+/** Puts a model of a few kilobytes, an SAE for it, and a broken model into the workspace. */
+async function prepare(workspace: string): Promise<void> {
+  const [models, sae] = [join(workspace, 'models'), join(workspace, 'saes/little')];
+  await mkdir(models);
+  await writeFile(join(models, 'tiny.gguf'), ggufBytes(tinyLlama()));
+  await writeFile(join(models, 'broken.gguf'), 'GGUF and nothing more');
+  await writeRandomSae(sae, 96, 64);
+  await writeSaeLens({ ...(await readSaeLens(sae)), hook: 'blocks.0.hook_resid_post' }, sae);
+  await writeRandomSae(join(workspace, 'saes/wide'));
+  const data = new Float32Array(12);
+  await writeSafetensors(join(workspace, 'other.safetensors'), {
+    'some.weight': { dtype: 'F32', shape: [3, 4], data },
+  });
+}
+
+describe('choosing', () => {
+  let editor: Editor;
+  let server: HubServer;
+
+  before(async () => {
+    const gguf = Buffer.from(ggufBytes(tinyLlama()));
+    const files = { 'small-F32.gguf': gguf, 'README.md': Buffer.from('# A model') };
+    server = await HubServer.start([
+      { id: 'tests/small-gguf', files, lfs: ['small-F32.gguf'], tags: ['gguf'], downloads: 7 },
+    ]);
+    const settings = { 'loupe.hub.endpoint': server.endpoint.href };
+    editor = await openEditor('chemistry.md', settings, prepare);
+    editor.page.setDefaultTimeout(60_000);
+  });
+  after(async () => {
+    await editor.close();
+    await server[Symbol.asyncDispose]();
+  });
+  afterEach(context => pictureAfter(editor, context));
+
+  it('a model of the workspace, whose list says what can be used and what cannot', async () => {
+    const { page } = editor;
+    await runCommand(page, 'Loupe: Choose Model');
+    await row(page, /tiny\.gguf.*llama · \d layers of 64/).waitFor();
+    const broken = row(page, /broken\.gguf/);
+    await eventually('a reason', async () =>
+      (await broken.innerText()).includes('version') ? true : undefined,
+    );
+    await broken.click();
+    await notification(page, /broken\.gguf/).waitFor();
+    await row(page, /tiny\.gguf/).click();
+    const dialog = page.locator('.monaco-dialog-box');
+    await dialog.waitFor();
+    assert.match(await dialog.innerText(), /does not fit tiny[\s\S]*width 576.*64 wide/);
+    await dialog.getByRole('button', { name: 'Choose an SAE for It' }).click();
+    const sae = row(page, /little.*blocks\.0\.hook_resid_post · 96 features/);
+    await sae.waitFor();
+    await sae.click();
+    await runCommand(page, 'Loupe: Analyze Document');
+    assert.match(await whenReady(page), /tiny/);
+    await dismissNotifications(page);
+    assert.deepEqual(server.seen, [], 'nobody was asked');
+  });
+
+  it('an SAE that does not fit is shown with the reason', async () => {
+    const { page } = editor;
+    await runCommand(page, 'Loupe: Choose SAE');
+    await row(page, /little/)
+      .first()
+      .waitFor();
+    await page.keyboard.press('Escape');
+    assert.deepEqual(server.seen, [], 'nobody was asked');
+  });
+
+  it('a model of the Hub: searched, downloaded, cancelled, and gone on with', async () => {
+    const { page } = editor;
+    [server.pace, server.step] = [400, 2048];
+    await runCommand(page, 'Loupe: Choose Model');
+    await row(page, /Search the Hub/).click();
+    await page.locator('.quick-input-title', { hasText: 'Search' }).waitFor();
+    assert.deepEqual(server.seen, [], 'nobody was asked before a key was pressed');
+    await page.keyboard.type('small');
+    await row(page, /tests\/small-gguf/)
+      .last()
+      .click();
+    await row(page, /small-F32\.gguf.*F32/).click();
+    const progress = notification(page, /Downloading tests\/small-gguf/);
+    await progress.waitFor();
+    await eventually('bytes', () =>
+      Promise.resolve(server.seen.some(({ host }) => host === 'cdn') || undefined),
+    );
+    await progress.hover();
+    await progress.getByRole('button', { name: 'Cancel' }).click();
+    await notification(page, /was cancelled/).waitFor();
+    await dismissNotifications(page);
+    [server.pace, server.step] = [0, 65_536];
+    await runCommand(page, 'Loupe: Choose Model');
+    await row(page, /Go on: tests\/small-gguf/).click();
+    await eventually('the rest', () =>
+      Promise.resolve(server.seen.some(({ range }) => range !== undefined) || undefined),
+    );
+    await runCommand(page, 'Loupe: Analyze Document');
+    await eventually('the downloaded model', async () =>
+      (await whenReady(page)).includes('small-F32') ? true : undefined,
+    );
+  });
+
+  it('an SAE’s file opens as a card', async () => {
+    const { page } = editor;
+    await openFile(page, 'sae_weights.safetensors');
+    const card = await webview(page, 'main[data-state="sae"]');
+    const text = await card.locator('main').innerText();
+    assert.match(text, /96 features of activations 64 wide at blocks\.0\.hook_resid_post/);
+    assert.match(text, /This SAE is in use/);
+    assert.match(text, /topk, k up to 64/);
+    await openFile(page, 'cfg.json');
+    await runCommand(page, 'Loupe: Open as SAE Card');
+    await page.locator('.tab.active', { hasText: 'cfg.json' }).waitFor();
+    await webview(page, 'main[data-state="sae"]');
+    await openFile(page, 'other.safetensors');
+    const table = await webview(page, 'main[data-state="tensors"]');
+    assert.match(await table.locator('main').innerText(), /some\.weight\s+F32\s+3 × 4\s+48 B/);
+  });
+});
+
+/** The lines of the open list whose text fits. */
+function row(page: Page, text: RegExp): Locator {
+  return page.locator('.quick-input-list .monaco-list-row', { hasText: text });
+}
