@@ -2,6 +2,7 @@ import { Failure } from '../common/failure.ts';
 import type { ModelInfo } from '../contracts/engine.ts';
 import type { Hook } from '../contracts/hooks.ts';
 import type { Dictionary } from './dictionary.ts';
+import { differInFamily } from './modelFamily.ts';
 import { targetHook } from './target.ts';
 
 /** What of a model decides whether an SAE fits it. */
@@ -35,6 +36,9 @@ export function requireFit(dictionary: Dictionary, model: FitModel): void {
     trainedOn.name !== model.name
   ) {
     throw refuse(`it was trained on ${trainedOn.name}`);
+  }
+  if (trainedOn && differInFamily(trainedOn.name, model.name)) {
+    throw refuse(`it was trained on ${trainedOn.name}, which is another model of the same width`);
   }
   const { vocabulary_size: vocabulary, tokenizer_sha256: tokenizer } = dictionary.provenance;
   const isOther = typeof tokenizer === 'string' && tokenizer !== (model.tokenizer ?? tokenizer);

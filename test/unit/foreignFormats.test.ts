@@ -99,6 +99,33 @@ describe('an SAE whose path says nothing', () => {
   });
 });
 
+describe('an SAE that says something else than is told', () => {
+  it('is what is told', async () => {
+    const folder = await copied('saelens/transcoder', 'told');
+    const cfg = JSON.parse(await readFile(join(folder, 'cfg.json'), 'utf8')) as {
+      metadata: object;
+    };
+    const metadata = {
+      ...cfg.metadata,
+      hook_name: 'blocks.3.hook_unknown',
+      hook_name_out: undefined,
+    };
+    await tell(join(folder, 'cfg.json'), { ...cfg, metadata });
+    await assert.rejects(readDictionary(folder), failure('unsupported', 'hook_unknown'));
+    const told = { hook: 'blocks.1.hook_in', hookOut: 'blocks.1.hook_mlp_out', model: 'm' };
+    await tell(join(folder, 'loupe.json'), told);
+    const { hook, output, model } = await readDictionary(folder);
+    assert.deepEqual(
+      [hook, output, model],
+      [
+        'blocks.1.hook_resid_pre',
+        { hook: 'blocks.1.hook_mlp_out', width: 9 },
+        { name: 'm', hash: undefined },
+      ],
+    );
+  });
+});
+
 describe('what is no SAE that Loupe reads', () => {
   it('is said: a folder of nothing, of several, an encoder alone, another kind', async () => {
     await mkdir(join(root, 'empty'));
@@ -132,6 +159,11 @@ describe('what is no SAE that Loupe reads', () => {
       trainer: { dict_class: 'CrossCoder' },
     });
     await assert.rejects(readDictionary(class_), failure('unsupported', 'CrossCoder'));
+    const learned = await copied('dictionary_learning/AutoEncoderTopK/ae.pt', 'lonely/ae.pt');
+    await assert.rejects(
+      readDictionary(learned),
+      failure('unsupported', 'BatchTopKSAE', 'config.json'),
+    );
   });
 });
 

@@ -8,6 +8,7 @@ import { Random } from '../../src/common/random.ts';
 import { readSaeLens, writeSaeLens } from '../../src/saes/formats/saelens.ts';
 import { parseSaeLensConfig } from '../../src/saes/formats/saelensConfig.ts';
 import { readDictionary } from '../../src/saes/readDictionary.ts';
+import { differInFamily, modelFamily } from '../../src/saes/modelFamily.ts';
 import { requireFit } from '../../src/saes/requireFit.ts';
 import { excludedTokens } from '../../src/saes/tokenPolicy.ts';
 import { SafetensorsFile, writeSafetensors, type Tensor } from '../../src/weights/safetensors.ts';
@@ -289,6 +290,13 @@ describe('an SAE and a model', () => {
       () => requireFit({ ...dictionary, provenance }, { ...model, tokenizer: 'beef' }),
       both('ids of another tokenizer'),
     );
+    const trained = { ...dictionary, model: { name: 'gpt2-small', hash: undefined } };
+    requireFit(trained, { ...model, name: 'openai-community/gpt2' });
+    requireFit(trained, { ...model, name: 'mine' });
+    assert.throws(
+      () => requireFit(trained, { ...model, name: 'pythia-160m' }),
+      failure('mismatch', 'trained on gpt2-small, which is another model'),
+    );
     const atZ = { ...dictionary, hook: 'blocks.3.attn.hook_z' } as const;
     const widthAt = (hook: string): number => (hook.endsWith('hook_z') ? 16 : 12);
     requireFit(dictionary, { ...model, widthAt });
@@ -303,6 +311,33 @@ describe('an SAE and a model', () => {
     );
     const other = { ...dictionary, provenance: { vocabulary_size: 99 } };
     assert.throws(() => requireFit(other, { ...model, vocabulary: 98 }), both('99 tokens', '98'));
+  });
+});
+
+describe('names of models', () => {
+  it('tell families and versions apart, and sizes from versions', () => {
+    const families: Record<string, [string, string | undefined] | undefined> = {
+      'meta-llama/Llama-3.1-8B': ['llama', '3'],
+      'Llama3_1-8B-Base': ['llama', '3'],
+      'deepseek-ai/DeepSeek-R1-Distill-Llama-8B': ['llama', undefined],
+      'gemma-2-2b': ['gemma', '2'],
+      'google/gemma-2b-it': ['gemma', undefined],
+      'google/gemma-v3-1b-pt': ['gemma', '3'],
+      'Qwen/Qwen3-1.7B-Base': ['qwen', '3'],
+      'Qwen2.5-7B': ['qwen', '2'],
+      'SmolLM2-135M-Instruct': ['smollm', '2'],
+      'gpt2-small': ['gpt2', undefined],
+      'EleutherAI/pythia-70m-deduped': ['pythia', undefined],
+      'a-model': undefined,
+      'tinystories-llama': undefined,
+    };
+    for (const [name, expected] of Object.entries(families)) {
+      const found = modelFamily(name);
+      assert.deepEqual(found && [found.family, found.version], expected, name);
+    }
+    assert.ok(differInFamily('Llama-2-7b', 'Llama-3.1-8B'));
+    assert.ok(!differInFamily('Llama-3-8B', 'Llama 3.1 8B Instruct'));
+    assert.ok(!differInFamily('DeepSeek-R1-Distill-Llama-8B', 'Llama-3.1-8B'));
   });
 });
 

@@ -34,21 +34,27 @@ const bytes = (...parts: (string | number | readonly number[])[]) =>
     }),
   );
 const short = (text: string) => [0x8c, text.length, ...Buffer.from(text)];
-/** A tensor's pickle: storage "0" of `length` floats, the view's offset, shape and strides. */
-const tensor = (length: number, offset: number, shape: number[], strides: number[]) => [
+/** A tensor's pickle: storage "0" of `length` elements, the view's offset, shape and strides. */
+const tensor = (
+  length: number,
+  offset: number,
+  shape: number[],
+  strides: number[],
+  kind = 'FloatStorage',
+) => [
   ...bytes('ctorch._utils\n_rebuild_tensor_v2\n('),
-  ...bytes('(', short('storage'), 'ctorch\nFloatStorage\n', short('0'), short('cpu')),
+  ...bytes('(', short('storage'), `ctorch\n${kind}\n`, short('0'), short('cpu')),
   ...bytes('K', length, 'tQ', 'K', offset),
   ...bytes('(', ...shape.map(size => [0x4b, size]), 't', '(', ...strides.map(s => [0x4b, s]), 't'),
   ...bytes(0x89, 'ccollections\nOrderedDict\n)R', 'tR'),
 ];
 const dict = (...items: (readonly number[])[]) => bytes(0x80, 2, '}(', ...items, 'u.');
 
-async function torch(pickle: Uint8Array, storage: Float32Array): Promise<string> {
+async function torch(pickle: Uint8Array, storage: ArrayBufferView): Promise<string> {
   const path = join(root, 'a.pt');
   const entries = new Map([
     ['archive/data.pkl', pickle],
-    ['archive/data/0', new Uint8Array(storage.buffer)],
+    ['archive/data/0', new Uint8Array(storage.buffer, storage.byteOffset, storage.byteLength)],
   ]);
   await writeFile(path, storedZip(entries));
   return path;
@@ -125,6 +131,32 @@ describe('a .pt file', () => {
     await assert.rejects(file.readFloat32('none'), failure('bad-file', 'no tensor "none"'));
   });
 
+  it('gives float32 of every type of number', async () => {
+    const cases: readonly (readonly [string, ArrayBufferView, number[]])[] = [
+      ['DoubleStorage', Float64Array.of(0.1, -2), [Math.fround(0.1), -2]],
+      ['HalfStorage', Uint16Array.of(0x3c00, 0xc500), [1, -5]],
+      ['BFloat16Storage', Uint16Array.of(0x3f80, 0xc0a0), [1, -5]],
+      ['LongStorage', BigInt64Array.of(7n, -8n), [7, -8]],
+      ['IntStorage', Int32Array.of(7, -8), [7, -8]],
+      ['ShortStorage', Int16Array.of(7, -8), [7, -8]],
+      ['CharStorage', Int8Array.of(7, -8), [7, -8]],
+      ['BoolStorage', Uint8Array.of(1, 0), [1, 0]],
+    ];
+    for (const [kind, storage, expected] of cases) {
+      const path = await torch(
+        dict([...short('a'), ...tensor(2, 0, [2], [1], kind)]),
+        new Uint8Array(storage.buffer),
+      );
+      const file = await TorchFile.open(path);
+      assert.deepEqual([...(await file.readFloat32('a'))], expected, kind);
+    }
+    const complex = tensor(2, 0, [2], [1], 'ComplexFloatStorage');
+    assert.throws(
+      () => readTorchPickle(dict([...short('a'), ...complex]), 'x.pt'),
+      failure('unsupported', 'torch\\.ComplexFloatStorage'),
+    );
+  });
+
   it('whose storage has another length, or that holds itself, is refused', async () => {
     const one = dict([...short('a'), ...tensor(6, 0, [6], [1])]);
     const file = await TorchFile.open(await torch(one, numbers.subarray(0, 5).slice()));
@@ -152,6 +184,38 @@ describe('a .pt file', () => {
 });
 
 describe('a zip archive', () => {
+  it('may give its sizes and its directory in 64 bits', async () => {
+    const path = join(root, 'large.zip');
+    const plain = storedZip(new Map([['a', bytes('abc')]]));
+    const at = plain.indexOf('PK\x01\x02');
+    const entry = Buffer.from(plain.subarray(at, plain.indexOf('PK\x05\x06')));
+    // Both sizes and the place of the header are in the extra field.
+    const extra = Buffer.alloc(28);
+    extra.writeUInt16LE(1, 0);
+    extra.writeUInt16LE(24, 2);
+    extra.writeBigUInt64LE(3n, 4);
+    extra.writeBigUInt64LE(3n, 12);
+    entry.fill(0xff, 20, 28);
+    entry.fill(0xff, 42, 46);
+    entry.writeUInt16LE(28, 30);
+    const record = Buffer.alloc(56);
+    record.write('PK\x06\x06', 'latin1');
+    record.writeBigUInt64LE(BigInt(entry.length + 28), 40);
+    record.writeBigUInt64LE(BigInt(at), 48);
+    const locator = Buffer.alloc(20);
+    locator.write('PK\x06\x07', 'latin1');
+    locator.writeBigUInt64LE(BigInt(at + entry.length + 28), 8);
+    const end = Buffer.alloc(22, 0xff);
+    end.write('PK\x05\x06', 'latin1');
+    end.writeUInt16LE(0, 20);
+    await writeFile(
+      path,
+      Buffer.concat([plain.subarray(0, at), entry, extra, record, locator, end]),
+    );
+    const zip = await ZipFile.open(path);
+    assert.equal(Buffer.from(await zip.read('a')).toString(), 'abc');
+  });
+
   it('that claims more than it holds is refused before memory is taken', async () => {
     const path = join(root, 'bomb.zip');
     const packed = deflateRawSync(Buffer.alloc(100_000));

@@ -33,6 +33,13 @@ export async function readDictionaryLearning(
   const trainer = config?.inner('trainer') ?? new Fields({}, file.path);
   const inferred = classOf(file);
   if (inferred === undefined && trainer.json['dict_class'] === undefined) {
+    if (file.tensors.has('threshold')) {
+      throw new Failure(
+        'unsupported',
+        `${file.path} may be an AutoEncoderTopK or a BatchTopKSAE: there is no config.json that says which.`,
+        { action: 'Put the config.json of its training beside it.' },
+      );
+    }
     const [first = 'nothing'] = file.tensors.keys();
     throw new Failure(
       'unsupported',

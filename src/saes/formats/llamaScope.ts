@@ -44,8 +44,9 @@ export async function readLlamaScope(place: SaePlace): Promise<Dictionary> {
     byDataset === 'inference' ? 1 : Math.sqrt(D) / norms.positive(end);
   const scale = scaleOf('in');
   const [reads, writes] = ['hook_point_in', 'hook_point_out'].map(key => config.json[key]);
-  const hook = requireHook(reads, config.file, 'hook_point_in');
-  const outputHook = requireHook(writes ?? reads, config.file, 'hook_point_out');
+  const hook = place.told.hook ?? requireHook(reads, config.file, 'hook_point_in');
+  const outputHook =
+    place.told.hookOut ?? requireHook(writes ?? reads, config.file, 'hook_point_out');
   const path = join(root, 'checkpoints', 'final.safetensors');
   const file = await SafetensorsFile.open(path);
   const hasBias = config.flag('use_decoder_bias', true);

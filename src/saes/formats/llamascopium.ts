@@ -75,9 +75,10 @@ export async function readLlamascopium(place: SaePlace): Promise<Dictionary> {
     decoder: names.linear ? transpose(decoder, D, F) : decoder,
     decoderBias: hasBias ? await read(names.decoderBias, [D]) : new Float32Array(D),
   };
-  const hook = requireHook(config.json['hook_point_in'], config.file, 'hook_point_in');
+  const hook =
+    place.told.hook ?? requireHook(config.json['hook_point_in'], config.file, 'hook_point_in');
   const written = config.json['hook_point_out'] ?? config.json['hook_point_in'];
-  const outputHook = requireHook(written, config.file, 'hook_point_out');
+  const outputHook = place.told.hookOut ?? requireHook(written, config.file, 'hook_point_out');
   const rule = await readRule(config, file, names, matrices.decoder, F);
   const byNorm = config.flag('sparsity_include_decoder_norm', true);
   if (byNorm && rule.kind === 'topk') foldDecoderNorm(matrices);

@@ -37,6 +37,7 @@ export async function readSaeLensAt({ folder, path, told }: SaePlace): Promise<D
   const config = parseSaeLensConfig(
     await readConfigText(join(folder, configFile)),
     join(folder, configFile),
+    told,
   );
   const weights = await readWeights(config, await SafetensorsFile.open(join(folder, weightsFile)));
   if (config.scaledInput) {
@@ -48,7 +49,7 @@ export async function readSaeLensAt({ folder, path, told }: SaePlace): Promise<D
   const modelName = told.model ?? asText(config.metadata['model_name']);
   return {
     name: typeof own['name'] === 'string' ? own['name'] : basename(resolve(folder)),
-    hook: told.hook ?? config.hook,
+    hook: config.hook,
     width: config.width,
     inputWidth: config.inputWidth,
     encoder: weights.encoder,
@@ -77,7 +78,7 @@ function extras(
   path: string,
 ): Pick<Dictionary, 'output' | 'skip' | 'inputNorm' | 'centred'> {
   return {
-    ...(output && { output: { ...output, hook: told.hookOut ?? output.hook } }),
+    ...(output && { output }),
     ...(skip && { skip }),
     ...(inputNorm && { inputNorm }),
     ...((told.centred ?? (centred || trainedCentred.test(path))) && { centred: true }),

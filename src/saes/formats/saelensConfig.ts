@@ -4,6 +4,7 @@ import type { Hook } from '../../contracts/hooks.ts';
 import type { InputNorm, TranscoderOutput } from '../dictionary.ts';
 import { requireHook } from './hookNames.ts';
 import { Fields, parseObject, type Json } from './jsonFields.ts';
+import type { Told } from './place.ts';
 
 /** What a SAELens cfg.json says, checked. Keys of SAELens 6 (`SAEConfig.to_dict`) and of the flat files before it. */
 export interface SaeLensConfig {
@@ -54,18 +55,18 @@ const normalisations = [
   'layer_norm',
 ] as const;
 
-/** Reads the text of a cfg.json; `file` names it in failures. */
-export function parseSaeLensConfig(json: string, file: string): SaeLensConfig {
+/** Reads the text of a cfg.json; `file` names it in failures, and what was told wins over it. */
+export function parseSaeLensConfig(json: string, file: string, told: Told = {}): SaeLensConfig {
   const parsed = parseObject(json, file);
   const cfg = isRecord(parsed['metadata']) ? parsed : flatToNested(parsed);
   const fields = new Fields(cfg, file);
   const width = fields.size('d_sae');
   const architecture = fields.oneOf('architecture', architectures, 'standard');
-  const k = architecture === 'topk' ? fields.size('k') : 0;
+  const k = architecture === 'topk' ? (told.k ?? fields.size('k')) : 0;
   if (k > width) throw fields.bad('k', `at most d_sae, ${String(width)}`);
   const normalise = fields.oneOf('normalize_activations', normalisations, 'none');
   const metadata = fields.inner('metadata');
-  const hook = requireHook(hookName(metadata.json), file);
+  const hook = told.hook ?? requireHook(hookName(metadata.json), file);
   refuseShapes(fields, metadata, hook);
   const isTranscoder = architecture.endsWith('transcoder');
   const byBatch = architecture.endsWith('batchtopk');
@@ -79,7 +80,7 @@ export function parseSaeLensConfig(json: string, file: string): SaeLensConfig {
     inputWidth: fields.size('d_in'),
     output: isTranscoder
       ? {
-          hook: requireHook(outputName(metadata.json), file, 'hook_name_out'),
+          hook: told.hookOut ?? requireHook(outputName(metadata.json), file, 'hook_name_out'),
           width: fields.size('d_out'),
         }
       : undefined,
