@@ -44,6 +44,36 @@ export function llama3Scaled(rotation: Rotation, scaling: Llama3Scaling): Rotati
   return { ...rotation, frequencies };
 }
 
+export interface YarnScaling {
+  readonly theta: number;
+  readonly factor: number;
+  readonly originalContext: number;
+  /** Turns within the original context from which on a pair is not slowed, and below which it is slowed wholly. */
+  readonly fast: number;
+  readonly slow: number;
+  readonly scale: number;
+}
+
+/** Pairs that turn seldom are slowed by a factor, those that turn often not, a ramp between. Source: Peng et al. 2023, arXiv 2309.00071, section 3.2. */
+export function yarnScaled(rotation: Rotation, scaling: YarnScaling): Rotation {
+  const { width, frequencies } = rotation;
+  const { theta, factor, originalContext, fast, slow, scale } = scaling;
+  const pairOf = (turns: number) =>
+    (width * Math.log(originalContext / (turns * 2 * Math.PI))) / (2 * Math.log(theta));
+  const low = Math.max(Math.floor(pairOf(fast)), 0);
+  const high = Math.min(Math.ceil(pairOf(slow)), width - 1);
+  const length = low === high ? 0.001 : high - low;
+  return {
+    width,
+    scale,
+    frequencies: frequencies.map((frequency, i) => {
+      const slowed = Math.min(1, Math.max(0, round((i - low) / length)));
+      const extrapolated = round(frequency * round(1 - slowed));
+      return round(round(round(frequency / factor) * slowed) + extrapolated);
+    }),
+  };
+}
+
 /** What a LongRoPE model's cosines and sines are multiplied with, for a context that grew by `factor`. */
 export function longScale(factor: number, originalContext: number): number {
   return factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(originalContext));
@@ -66,13 +96,28 @@ export function rotationFrom(
     throw rope.bad('partial_rotary_factor', `a part of ${headWidth} values that is even`);
   }
   const plain = plainRotation(width, rope.positive('rope_theta', options.theta));
-  const known = ['default', 'linear', 'llama3', 'longrope', 'su'] as const;
+  const known = ['default', 'linear', 'dynamic', 'yarn', 'llama3', 'longrope', 'su'] as const;
   const type = rope.oneOf(rope.has('rope_type') ? 'rope_type' : 'type', known, 'default');
   switch (type) {
     case 'default':
+    // Turns as without scaling up to the context that it was trained for, where Loupe's windows end.
+    case 'dynamic':
       return { rotation: plain, contextLength };
     case 'linear':
       return { rotation: slowed(plain, rope.positive('factor')), contextLength };
+    case 'yarn': {
+      const originalContext = rope.length('original_max_position_embeddings', contextLength, 1 << 24);
+      const factor = rope.positive('factor', contextLength / originalContext);
+      rope.require('truncate', [true, null]);
+      rope.require('mscale', [null]);
+      const scaling = {
+        ...{ theta: rope.positive('rope_theta', options.theta), factor, originalContext },
+        fast: rope.positive('beta_fast', 32),
+        slow: rope.positive('beta_slow', 1),
+        scale: rope.positive('attention_factor', factor <= 1 ? 1 : 0.1 * Math.log(factor) + 1),
+      };
+      return { rotation: yarnScaled(plain, scaling), contextLength };
+    }
     case 'llama3': {
       const scaling = {
         factor: rope.positive('factor'),

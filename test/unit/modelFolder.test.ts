@@ -228,15 +228,15 @@ describe('A folder that is no model', () => {
     ],
     [
       'scaled rotation',
-      config({ rope_parameters: { rope_type: 'yarn', rope_theta: 1 } }),
+      config({ rope_parameters: { rope_type: 'proportional', rope_theta: 1 } }),
       'unsupported',
-      /rope_type" is "yarn"/,
+      /rope_type" is "proportional"/,
     ],
     [
       'rotation scaled the old way',
-      config({ rope_parameters: null, rope_scaling: { type: 'dynamic', factor: 2 } }),
+      config({ rope_parameters: null, rope_scaling: { type: 'mrope', factor: 2 } }),
       'unsupported',
-      /"type" is "dynamic"/,
+      /"type" is "mrope"/,
     ],
     [
       'a rotation of no frequency',
