@@ -9,11 +9,12 @@ import type { RouterFitRequest } from '../../src/contracts/routerFit.ts';
 import type { RouterFitProgress } from '../../src/contracts/trainer.ts';
 import { ModelRunner } from '../../src/engine/modelRunner.ts';
 import { loadModel } from '../../src/engine/loadModel.ts';
-import { fitRouters, identityRouters } from '../../src/engine/routerFit.ts';
+import { fitRouters, identityRouters, loadFitted } from '../../src/engine/routerFit.ts';
 import { planRouterFit } from '../../src/engine/routerFitPlan.ts';
 import { RoutedLoss } from '../../src/engine/routedLoss.ts';
 import { readFittedRouters, routerName, writeFittedRouters } from '../../src/lime/fittedRouters.ts';
 import { llamaPieces, writePieces } from '../fixtures/llamaFolder.ts';
+import { fixture } from './model.ts';
 import { tinyBoost } from './tinyBoost.ts';
 
 let folder: string;
@@ -111,9 +112,20 @@ describe('Fitting routers', () => {
     }
   });
 
-  for (const headWidth of [16, 12]) {
-    it(`gives the gradient that finite differences give, heads ${headWidth} wide`, async () => {
-      const path = await writePieces(join(folder, `w${headWidth}`), llamaPieces(1, headWidth));
+  const wide = (headWidth: number) => () =>
+    writePieces(join(folder, `w${headWidth}`), llamaPieces(1, headWidth));
+  const family = (name: string) => () => Promise.resolve(fixture(`architectures/${name}`));
+  const routable: readonly (readonly [string, () => Promise<string>])[] = [
+    ['heads 16 wide', wide(16)],
+    ['heads 12 wide', wide(12)],
+    ['Llama 3 with biases', family('llama')],
+    ['Qwen 2', family('qwen2')],
+    ['Qwen 3', family('qwen3')],
+    ['OLMo 2', family('olmo2')],
+  ];
+  for (const [what, pathOf] of routable) {
+    it(`gives the gradient that finite differences give, ${what}`, async () => {
+      const path = await pathOf();
       const model = await loadModel({ ...asked.model, path }, {});
       const routers = identityRouters(model.config);
       const window = Uint32Array.from({ length: 48 }, (_, i) => (i * i * 13) % 50);
@@ -144,6 +156,17 @@ describe('Fitting routers', () => {
       }
     });
   }
+
+  it('refuses models whose operations it does not differentiate', async () => {
+    for (const name of ['gpt2', 'gpt_neox', 'gemma2', 'gemma3', 'mistral', 'phi3']) {
+      const path = fixture(`architectures/${name}`);
+      const refused = loadFitted({ model: { ...asked.model, path } }, new AbortController().signal);
+      await assert.rejects(
+        refused,
+        error => Failure.is(error, 'unsupported') && error.message.includes('fits no routers'),
+      );
+    }
+  });
 
   it('goes on where it was interrupted, with the same result byte for byte', async () => {
     const [whole, inParts] = [join(folder, 'whole'), join(folder, 'parts')];
