@@ -6,7 +6,6 @@ import { after, before, describe, it } from 'node:test';
 import type { AnalysisPart } from '../../src/contracts/engine.ts';
 import { Analysis } from '../../src/engine/analysis.ts';
 import { BoostedSae } from '../../src/engine/boostedSae.ts';
-import { evaluate } from '../../src/engine/evaluate.ts';
 import { ModelRunner } from '../../src/engine/modelRunner.ts';
 import { requireModelFit } from '../../src/engine/requireModelFit.ts';
 import { SaeRunner } from '../../src/engine/saeRunner.ts';
@@ -122,17 +121,5 @@ describe('the analysis of a document', () => {
       const other = expected[t] ?? NaN;
       assert.ok(Math.abs(value - other) < 1e-3 * (1 + other), `${t}: ${value}, ${other}`);
     });
-  });
-});
-
-describe('an SAE whose place cannot be replaced yet', () => {
-  it('is not evaluated, and says so', async () => {
-    const runner = await SaeRunner.open(atHeads, { threads: 1 });
-    const request = { tokenIds: new Uint32Array(8), windowLength: 8, ks: [1] };
-    await assert.rejects(evaluate(model, runner, request), {
-      code: 'unsupported',
-      message: /reconstructs blocks\.1\.attn\.hook_z; only a state of the residual stream/,
-    });
-    await runner.dispose();
   });
 });
