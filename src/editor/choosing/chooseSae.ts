@@ -78,16 +78,19 @@ async function fill(
 ): Promise<void> {
   const present = setting('sae.path');
   const embedded = embeddedLine(present);
-  const comes = 'Comes with Loupe';
-  const first: Section<Choice>[] = [
+  // What is found comes below what is known at once: nothing moves under the mouse.
+  const atOnce = (itsLine: Line<Choice>): Section<Choice>[] => [
     inUse(present, { path: present }),
-    { title: comes, lines: [embedded] },
+    { title: 'Comes with Loupe', lines: [itsLine] },
+    {
+      title: 'Elsewhere',
+      lines: [
+        { label: '$(cloud) Search the Hub…', value: 'search' },
+        { label: '$(folder-opened) Choose a folder…', value: 'browse' },
+      ],
+    },
   ];
-  const elsewhere: Line<Choice>[] = [
-    { label: '$(cloud) Search the Hub…', value: 'search' },
-    { label: '$(folder-opened) Choose a folder…', value: 'browse' },
-  ];
-  list.show([...first, { title: 'Elsewhere', lines: elsewhere }]);
+  list.show(atOnce({ ...embedded, detail: ' ' }));
   const [found, unfinished, model, index] = await Promise.all([
     foundOnDisk(targets, 'sae', signal),
     unfinishedOf(targets, 'sae', signal),
@@ -116,13 +119,12 @@ async function fill(
     value: { known },
   };
   list.show([
-    inUse(present, { path: present }),
-    { title: comes, lines: [why === undefined ? embedded : refused(embedded, why)] },
+    ...atOnce(why === undefined ? { ...embedded, detail: ' ' } : refused(embedded, why)),
+    { title: 'Published', lines: known.length > 0 ? [publicLine] : [] },
+    unfinishedSection(unfinished),
     { title: `Fit ${model?.name ?? ''}`, lines: groups.fits },
     { title: model ? `May fit ${model.name}` : 'On this machine', lines: groups.may },
     { title: 'Do not fit', lines: groups.not },
-    unfinishedSection(unfinished),
-    { title: 'Elsewhere', lines: [...(known.length > 0 ? [publicLine] : []), ...elsewhere] },
   ]);
 }
 
