@@ -145,7 +145,7 @@ describe('choosing', () => {
     await row(page, /blocks\.0\.hook_resid_pre.*L0 10 · EV 0\.999/).click();
     await eventually('a downloaded SAE in use', async () => {
       await runCommand(page, 'Loupe: Choose SAE');
-      await row(page, /blocks\.0\.hook_resid_pre in use/)
+      await row(page, /blocks\.0\.hook_resid_pre\s*in use/)
         .first()
         .waitFor({ timeout: 3000 });
       return true;
