@@ -64,7 +64,9 @@ async function fill(
   const lines = found.map(thing => ({ thing, line: lineOf<Choice>(thing, { path: thing.path }) }));
   const show = (): void => list.show([...atOnce, unfinishedSection(unfinished), ...byPlace(lines)]);
   show();
-  const caller = await targets.engine.connect();
+  // An engine that does not start takes nothing off the list: another model may be the way out.
+  const caller = await targets.engine.connect().catch(() => undefined);
+  if (!caller) return;
   for (const entry of lines.slice(0, mostLookedAt)) {
     if (signal.aborted) return;
     const { thing } = entry;

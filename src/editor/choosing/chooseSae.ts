@@ -97,14 +97,13 @@ async function fill(
     describeModel(),
     readPublicSaes(join(targets.context.extensionPath, publicSaesFile)),
   ]);
-  const caller = await targets.engine.connect();
   const path = join(targets.context.extensionPath, embeddedSae);
   const itsFit = saeFit((await saeAt(targets, path)) ?? {}, model);
   const why = itsFit.kind === 'fits' ? undefined : itsFit.why;
   const groups: Record<'fits' | 'may' | 'not', Line<Choice>[]> = { fits: [], may: [], not: [] };
   for (const thing of found) {
     if (signal.aborted) return;
-    const facts = await caller.call('describeSae', { path: thing.path }).catch(() => undefined);
+    const facts = await saeAt(targets, thing.path);
     const fit = saeFit(facts ?? {}, model);
     const line = lineOf<Choice>(thing, { path: thing.path });
     const told = { ...line, description: factsText(facts, thing) };
