@@ -90,7 +90,7 @@ async function fill(
       ],
     },
   ];
-  list.show(atOnce({ ...embedded, detail: ' ' }));
+  list.show(atOnce(embedded));
   const [found, unfinished, model, index] = await Promise.all([
     foundOnDisk(targets, 'sae', signal),
     unfinishedOf(targets, 'sae', signal),
@@ -118,7 +118,7 @@ async function fill(
     value: { known },
   };
   list.show([
-    ...atOnce(why === undefined ? { ...embedded, detail: ' ' } : refused(embedded, why)),
+    ...atOnce(why === undefined ? embedded : refused(embedded, why)),
     { title: 'Published', lines: known.length > 0 ? [publicLine] : [] },
     unfinishedSection(unfinished),
     { title: `Fit ${model?.name ?? ''}`, lines: groups.fits },
@@ -130,7 +130,8 @@ async function fill(
 function embeddedLine(present: string): Line<Choice> {
   const label = '8,192 features at layer 15 of SmolLM2-135M-Instruct';
   const description = present === '' ? 'embedded · in use' : 'embedded';
-  return { label, description, value: { path: '' } };
+  const detail = 'HierarchicalTopK: one SAE for every sparsity up to 64 features per token';
+  return { label, description, detail, value: { path: '' } };
 }
 
 function factsText(facts: SaeFacts | undefined, { bytes, format }: FoundThing): string {
