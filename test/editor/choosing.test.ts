@@ -1,6 +1,7 @@
 // A person chooses a model and an SAE: from the workspace, from a Hub, and looks at an SAE's file.
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import type { Locator, Page } from 'playwright-core';
@@ -29,6 +30,8 @@ async function prepare(workspace: string): Promise<void> {
   await writeRandomSae(sae, 96, 64);
   await writeSaeLens({ ...(await readSaeLens(sae)), hook: 'blocks.0.hook_resid_post' }, sae);
   await writeRandomSae(join(workspace, 'saes/wide'));
+  // Named as the model that the index knows public SAEs of.
+  await writeFile(join(models, 'gpt2-small.gguf'), ggufBytes(tinyLlama()));
   const data = new Float32Array(12);
   await writeSafetensors(join(workspace, 'other.safetensors'), {
     'some.weight': { dtype: 'F32', shape: [3, 4], data },
@@ -42,7 +45,9 @@ describe('choosing', () => {
   before(async () => {
     const gguf = Buffer.from(ggufBytes(tinyLlama()));
     const files = { 'small-F32.gguf': gguf, 'README.md': Buffer.from('# A model') };
+    const published = await publicSae();
     server = await HubServer.start([
+      { id: 'jbloom/GPT2-Small-SAEs-Reformatted', files: published, lfs: Object.keys(published) },
       { id: 'tests/small-gguf', files, lfs: ['small-F32.gguf'], tags: ['gguf'], downloads: 7 },
     ]);
     const settings = { 'loupe.hub.endpoint': server.endpoint.href };
@@ -61,7 +66,7 @@ describe('choosing', () => {
     await row(page, /tiny\.gguf.*llama · \d layers of 64/).waitFor();
     const broken = row(page, /broken\.gguf/);
     await eventually('a reason', async () =>
-      (await broken.innerText()).includes('version') ? true : undefined,
+      (await broken.innerText()).includes('The version') ? true : undefined,
     );
     await broken.click();
     await notification(page, /broken\.gguf/).waitFor();
@@ -122,15 +127,42 @@ describe('choosing', () => {
     );
   });
 
+  it('a public SAE of the model in use: from the index, downloaded and used', async () => {
+    const { page } = editor;
+    await runCommand(page, 'Loupe: Choose Model');
+    await row(page, /models.gpt2-small\.gguf.*llama/)
+      .last()
+      .click();
+    await eventually('another model', async () =>
+      (await whenReady(page)).includes('gpt2-small') ? true : undefined,
+    );
+    const before = server.seen.length;
+    await runCommand(page, 'Loupe: Choose SAE');
+    await row(page, /Public SAEs of gpt2-small.*147 of 17 releases/).click();
+    await page.locator('.quick-input-title', { hasText: 'Public SAE' }).waitFor();
+    assert.equal(server.seen.length, before, 'nobody was asked');
+    await page.keyboard.type('Reformatted/blocks.0');
+    await row(page, /blocks\.0\.hook_resid_pre.*L0 10 · EV 0\.999/).click();
+    await eventually('a downloaded SAE in use', async () => {
+      await runCommand(page, 'Loupe: Choose SAE');
+      await row(page, /blocks\.0\.hook_resid_pre\s*in use/)
+        .first()
+        .waitFor({ timeout: 3000 });
+      return true;
+    });
+    await page.keyboard.press('Escape');
+    await whenReady(page);
+  });
+
   it('an SAE’s file opens as a card', async () => {
     const { page } = editor;
-    await openFile(page, 'sae_weights.safetensors');
+    await openFile(page, 'saes/little/sae_weights.safetensors');
     const card = await webview(page, 'main[data-state="sae"]');
     const text = await card.locator('main').innerText();
     assert.match(text, /96 features of activations 64 wide at blocks\.0\.hook_resid_post/);
-    assert.match(text, /This SAE is in use/);
+    assert.match(text, /Use This SAE/);
     assert.match(text, /topk, k up to 64/);
-    await openFile(page, 'cfg.json');
+    await openFile(page, 'saes/little/cfg.json');
     await runCommand(page, 'Loupe: Open as SAE Card');
     await page.locator('.tab.active', { hasText: 'cfg.json' }).waitFor();
     await webview(page, 'main[data-state="sae"]');
@@ -139,6 +171,19 @@ describe('choosing', () => {
     assert.match(await table.locator('main').innerText(), /some\.weight\s+F32\s+3 × 4\s+48 B/);
   });
 });
+
+/** The files of an SAE for the tiny model, under a name of the index. */
+async function publicSae(): Promise<Record<string, Uint8Array>> {
+  const folder = await mkdtemp(join(tmpdir(), 'loupe-public-'));
+  await writeRandomSae(folder, 96, 64);
+  await writeSaeLens({ ...(await readSaeLens(folder)), hook: 'blocks.0.hook_resid_pre' }, folder);
+  const files: Record<string, Uint8Array> = {};
+  for (const name of ['cfg.json', 'sae_weights.safetensors']) {
+    files[`blocks.0.hook_resid_pre/${name}`] = await readFile(join(folder, name));
+  }
+  await rm(folder, { recursive: true });
+  return files;
+}
 
 /** The lines of the open list whose text fits. */
 function row(page: Page, text: RegExp): Locator {

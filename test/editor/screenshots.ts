@@ -115,22 +115,26 @@ async function choosing(): Promise<void> {
   const { page } = editor;
   page.setDefaultTimeout(30_000);
   const row = (text: RegExp): Locator =>
-    page.locator('.quick-input-list .monaco-list-row', { hasText: text });
+    // While a list is drawn anew, a row that goes may still show the text of one that comes.
+    page.locator('.quick-input-list .monaco-list-row', { hasText: text }).last();
   try {
     await inEveryTheme(editor, async theme => {
       await runCommand(page, 'Loupe: Choose Model');
+      await page.mouse.move(3, 890); // a hover over the list would cover it
       await row(/tiny\.gguf.*layers/).waitFor();
       await picture(editor, 'chooseModel', theme);
       await row(/Search the Hub/).click();
       await page.locator('.quick-input-title', { hasText: 'Search' }).waitFor();
+      await page.mouse.move(3, 890);
       await page.keyboard.type('smollm2');
       await row(/1\.7B/).waitFor();
       await picture(editor, 'searchHub', theme);
       await row(/360M/).click();
-      await row(/F16/).first().waitFor();
+      await row(/F16/).waitFor();
       await picture(editor, 'offers', theme);
       await page.keyboard.press('Escape');
       await runCommand(page, 'Loupe: Choose SAE');
+      await page.mouse.move(3, 890);
       await row(/narrow/).waitFor();
       await picture(editor, 'chooseSae', theme);
       await page.keyboard.press('Escape');

@@ -44,24 +44,29 @@ async function fill(
   signal: AbortSignal,
 ): Promise<void> {
   const present = setting('model.path');
-  const before: Section<Choice>[] = [inUse(present, { path: present }), embedded(present)];
-  const elsewhere: Section<Choice> = {
-    title: 'Elsewhere',
-    lines: [
-      { label: '$(cloud) Search the Hub…', value: 'search' },
-      { label: '$(folder-opened) Choose a GGUF or safetensors file…', value: 'browse' },
-    ],
-  };
-  list.show([...before, elsewhere]);
+  // What is found comes below what is known at once: nothing moves under the mouse.
+  const atOnce: Section<Choice>[] = [
+    inUse(present, { path: present }),
+    embedded(present),
+    {
+      title: 'Elsewhere',
+      lines: [
+        { label: '$(cloud) Search the Hub…', value: 'search' },
+        { label: '$(folder-opened) Choose a GGUF or safetensors file…', value: 'browse' },
+      ],
+    },
+  ];
+  list.show(atOnce);
   const [found, unfinished] = await Promise.all([
     foundOnDisk(targets, 'model', signal),
     unfinishedOf(targets, 'model', signal),
   ]);
   const lines = found.map(thing => ({ thing, line: lineOf<Choice>(thing, { path: thing.path }) }));
-  const show = (): void =>
-    list.show([...before, ...byPlace(lines), unfinishedSection(unfinished), elsewhere]);
+  const show = (): void => list.show([...atOnce, unfinishedSection(unfinished), ...byPlace(lines)]);
   show();
-  const caller = await targets.engine.connect();
+  // An engine that does not start takes nothing off the list: another model may be the way out.
+  const caller = await targets.engine.connect().catch(() => undefined);
+  if (!caller) return;
   for (const entry of lines.slice(0, mostLookedAt)) {
     if (signal.aborted) return;
     const { thing } = entry;
@@ -84,9 +89,9 @@ function embedded(present: string): Section<Choice> {
 
 /** What is wrong with it; the line says already which file it is. */
 function reasonOf(error: unknown, { path }: FoundThing): string {
-  return Failure.from(error)
-    .message.replaceAll(path, 'The file')
-    .replace(/^The file: /, '');
+  const { message } = Failure.from(error);
+  const told = message.replace(`${path}: `, '').replaceAll(path, 'The file');
+  return told.charAt(0).toUpperCase() + told.slice(1);
 }
 
 function factsText(facts: ModelFacts, { bytes }: FoundThing): string {

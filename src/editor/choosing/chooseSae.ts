@@ -78,30 +78,32 @@ async function fill(
 ): Promise<void> {
   const present = setting('sae.path');
   const embedded = embeddedLine(present);
-  const comes = 'Comes with Loupe';
-  const first: Section<Choice>[] = [
+  // What is found comes below what is known at once: nothing moves under the mouse.
+  const atOnce = (itsLine: Line<Choice>): Section<Choice>[] => [
     inUse(present, { path: present }),
-    { title: comes, lines: [embedded] },
+    { title: 'Comes with Loupe', lines: [itsLine] },
+    {
+      title: 'Elsewhere',
+      lines: [
+        { label: '$(cloud) Search the Hub…', value: 'search' },
+        { label: '$(folder-opened) Choose a folder…', value: 'browse' },
+      ],
+    },
   ];
-  const elsewhere: Line<Choice>[] = [
-    { label: '$(cloud) Search the Hub…', value: 'search' },
-    { label: '$(folder-opened) Choose a folder…', value: 'browse' },
-  ];
-  list.show([...first, { title: 'Elsewhere', lines: elsewhere }]);
+  list.show(atOnce(embedded));
   const [found, unfinished, model, index] = await Promise.all([
     foundOnDisk(targets, 'sae', signal),
     unfinishedOf(targets, 'sae', signal),
     describeModel(),
     readPublicSaes(join(targets.context.extensionPath, publicSaesFile)),
   ]);
-  const caller = await targets.engine.connect();
   const path = join(targets.context.extensionPath, embeddedSae);
   const itsFit = saeFit((await saeAt(targets, path)) ?? {}, model);
   const why = itsFit.kind === 'fits' ? undefined : itsFit.why;
   const groups: Record<'fits' | 'may' | 'not', Line<Choice>[]> = { fits: [], may: [], not: [] };
   for (const thing of found) {
     if (signal.aborted) return;
-    const facts = await caller.call('describeSae', { path: thing.path }).catch(() => undefined);
+    const facts = await saeAt(targets, thing.path);
     const fit = saeFit(facts ?? {}, model);
     const line = lineOf<Choice>(thing, { path: thing.path });
     const told = { ...line, description: factsText(facts, thing) };
@@ -116,20 +118,20 @@ async function fill(
     value: { known },
   };
   list.show([
-    inUse(present, { path: present }),
-    { title: comes, lines: [why === undefined ? embedded : refused(embedded, why)] },
+    ...atOnce(why === undefined ? embedded : refused(embedded, why)),
+    { title: 'Published', lines: known.length > 0 ? [publicLine] : [] },
+    unfinishedSection(unfinished),
     { title: `Fit ${model?.name ?? ''}`, lines: groups.fits },
     { title: model ? `May fit ${model.name}` : 'On this machine', lines: groups.may },
     { title: 'Do not fit', lines: groups.not },
-    unfinishedSection(unfinished),
-    { title: 'Elsewhere', lines: [...(known.length > 0 ? [publicLine] : []), ...elsewhere] },
   ]);
 }
 
 function embeddedLine(present: string): Line<Choice> {
   const label = '8,192 features at layer 15 of SmolLM2-135M-Instruct';
   const description = present === '' ? 'embedded · in use' : 'embedded';
-  return { label, description, value: { path: '' } };
+  const detail = 'HierarchicalTopK: one SAE for every sparsity up to 64 features per token';
+  return { label, description, detail, value: { path: '' } };
 }
 
 function factsText(facts: SaeFacts | undefined, { bytes, format }: FoundThing): string {

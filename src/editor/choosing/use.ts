@@ -16,14 +16,20 @@ export async function modelAt(
   targets: ChooseTargets,
   path: string,
 ): Promise<ModelFacts | undefined> {
-  const caller = await targets.engine.connect();
-  return await caller.call('describeModel', { path }).catch(() => undefined);
+  try {
+    return await (await targets.engine.connect()).call('describeModel', { path });
+  } catch {
+    return undefined; // loading it will say why
+  }
 }
 
 /** The same of an SAE. */
 export async function saeAt(targets: ChooseTargets, path: string): Promise<SaeFacts | undefined> {
-  const caller = await targets.engine.connect();
-  return await caller.call('describeSae', { path }).catch(() => undefined);
+  try {
+    return await (await targets.engine.connect()).call('describeSae', { path });
+  } catch {
+    return undefined;
+  }
 }
 
 /** Makes the SAE at `path` ('': the embedded one) the one in use; where it does not fit the model, that is said first. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { basename } from 'node:path';
 import type { Frame, Locator, Page } from 'playwright-core';
 
 /** Waits until `value` gives something; the message says what was waited for, and with what the last try failed. */
@@ -51,13 +52,18 @@ export async function runCommand(page: Page, title: string): Promise<void> {
     return true;
   });
   await row.first().click();
-  await input.waitFor({ state: 'hidden' });
+  // A command may open a list of its own in the palette's place.
+  await eventually('closed palette', async () => {
+    const isOpen = (await input.isVisible()) && (await input.inputValue()).startsWith('>');
+    return isOpen ? undefined : true;
+  });
 }
 
-/** Opens a file of the workspace by name. */
+/** Opens a file of the workspace by its name, or by its path where there are several. */
 export async function openFile(page: Page, name: string): Promise<void> {
   const input = page.locator('.quick-input-widget input.input').first();
-  const row = page.locator('.quick-input-list .monaco-list-row', { hasText: name });
+  const label = basename(name);
+  const row = page.locator('.quick-input-list .monaco-list-row', { hasText: label });
   await eventually(`file ${name} to open`, async () => {
     await page.keyboard.press('Escape');
     await page.keyboard.press('Control+P');
@@ -67,7 +73,7 @@ export async function openFile(page: Page, name: string): Promise<void> {
     return true;
   });
   await row.first().click();
-  await page.locator('.tab.active', { hasText: name }).waitFor();
+  await page.locator('.tab.active', { hasText: label }).waitFor();
 }
 
 /** Notifications that are on the screen. */
