@@ -43,6 +43,11 @@ export class ConfigFields {
     throw this.bad(key, `an integer from 1 to ${most}`);
   }
 
+  /** As `length`, or 0. */
+  count(key: string, otherwise: number): number {
+    return (this.values[key] ?? otherwise) === 0 ? 0 : this.length(key, otherwise);
+  }
+
   positive(key: string, otherwise?: number): number {
     const value = this.values[key] ?? otherwise;
     if (typeof value === 'number' && value > 0 && value < Infinity) return value;

@@ -19,6 +19,9 @@ export interface ModelFolder {
   readonly files: readonly string[];
 }
 
+/** Tensors that follow from the configuration: older transformers saved them. */
+const derived = '.rotary_emb.inv_freq';
+
 /** Reads the headers of a folder with config.json and safetensors. */
 export async function readModelFolder(folder: string): Promise<ModelFolder> {
   const path = await configPath(folder);
@@ -27,14 +30,15 @@ export async function readModelFolder(folder: string): Promise<ModelFolder> {
   refuseQuantised(fields);
   const { label } = architecture;
   const { prefix, ignored } = architecture.folder;
-  const stored = withoutPrefix(await readSafetensorsFolder(folder), prefix);
+  const isIgnored = (tensor: string) => tensor.endsWith(derived) || ignored?.test(tensor) === true;
+  const read = await readSafetensorsFolder(folder, isIgnored);
+  const stored = withoutPrefix(read, prefix);
   const has = (tensor: string) => stored.tensors.has(tensor);
   const config = storedConfig(architecture.folder.config(fields, basename(resolve(folder))), has);
   const weights = planWeights(
     stored,
     architecture.folder.tensors(config, has),
     labelOf(config, label),
-    ignored,
   );
   return { config, weights, files: stored.files };
 }
