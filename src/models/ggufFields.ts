@@ -3,6 +3,7 @@ import { readFloat32 } from '../weights/ggufTensor.ts';
 import type { GgufFile, MetadataValue } from '../weights/gguf.ts';
 import {
   badMetadata,
+  describedMetadata,
   metadataInteger,
   metadataPositive,
   metadataText,
@@ -28,11 +29,10 @@ export class GgufFields {
     return new GgufFields({ ...this.file, metadata: new Map([...values, ...this.file.metadata]) });
   }
 
-  /** The same as if these keys were not there. */
-  without(keys: readonly string[]): GgufFields {
-    const names = new Set(keys.map(key => this.key(key)));
-    const metadata = [...this.file.metadata].filter(([name]) => !names.has(name));
-    return new GgufFields({ ...this.file, metadata: new Map(metadata) });
+  /** The same as if a key were not there. */
+  without(key: string): GgufFields {
+    const others = [...this.file.metadata].filter(([name]) => name !== this.key(key));
+    return new GgufFields({ ...this.file, metadata: new Map(others) });
   }
 
   has(key: string): boolean {
@@ -83,7 +83,7 @@ export class GgufFields {
     if (found === value) return;
     throw new Failure(
       'unsupported',
-      `${this.file.path}: metadata "${this.key(key)}" is ${JSON.stringify(found)}; Loupe runs ${JSON.stringify(value)}.`,
+      `${this.file.path}: metadata "${this.key(key)}" is ${describedMetadata(found)}; Loupe runs ${describedMetadata(value)}.`,
     );
   }
 

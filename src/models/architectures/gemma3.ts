@@ -94,17 +94,16 @@ function ggufConfig(given: GgufFields): ModelConfig {
 function asConverted(fields: GgufFields): GgufFields {
   const layers = fields.count('block_count');
   const isOllama = fields.has('rope.local.freq_base') || !fields.has('rope.freq_base');
-  return fields
-    .withDefaults({
-      context_length: 131072,
-      'attention.key_length': 256,
-      'attention.value_length': 256,
-      'attention.layer_norm_rms_epsilon': 1e-6,
-      'rope.freq_base': fields.positive('rope.global.freq_base', 1e6),
-      'rope.freq_base_swa': fields.positive('rope.local.freq_base', 10000),
-      ...(isOllama && [34, 48, 62].includes(layers) && { 'rope.scaling.factor': 8 }),
-    })
-    .without(isOllama && layers === 26 ? ['final_logit_softcapping'] : []);
+  const known = isOllama && layers === 26 ? fields.without('final_logit_softcapping') : fields;
+  return known.withDefaults({
+    context_length: 131072,
+    'attention.key_length': 256,
+    'attention.value_length': 256,
+    'attention.layer_norm_rms_epsilon': 1e-6,
+    'rope.freq_base': fields.positive('rope.global.freq_base', 1e6),
+    'rope.freq_base_swa': fields.positive('rope.local.freq_base', 10000),
+    ...(isOllama && [34, 48, 62].includes(layers) && { 'rope.scaling.factor': 8 }),
+  });
 }
 
 function norms({ headWidth }: ModelConfig) {
