@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Failure } from '../../src/common/failure.ts';
+import type { Hook } from '../../src/contracts/hooks.ts';
 import { ModelRunner } from '../../src/engine/modelRunner.ts';
 import { SafetensorsFile, type Tensor, writeSafetensors } from '../../src/weights/safetensors.ts';
 import { fixture } from './model.ts';
@@ -187,6 +188,33 @@ describe('A folder of an older transformers gives the same logits', () => {
 });
 
 describe('A runner', () => {
+  it('of a model of one layer has all of its hooks', async () => {
+    const source = fixture('architectures/llama');
+    const path = join(root, 'one-layer');
+    await mkdir(path);
+    const config = JSON.parse(await readFile(join(source, 'config.json'), 'utf8')) as Config;
+    await writeFile(join(path, 'config.json'), JSON.stringify({ ...config, num_hidden_layers: 1 }));
+    const tensors = Object.entries(await tensorsOf(join(source, 'model.safetensors')));
+    const kept = tensors.filter(([name]) => !/layers\.[12]\./.test(name));
+    await writeSafetensors(join(path, 'model.safetensors'), Object.fromEntries(kept));
+    const goldens = await SafetensorsFile.open(join(source, 'goldens.safetensors'));
+    const { data } = await goldens.read('ids');
+    const tokenIds = Uint32Array.from(data as BigInt64Array, Number);
+    const hooks: Hook[] = ['blocks.0.attn.hook_pattern', 'blocks.0.hook_resid_post'];
+    const model = await ModelRunner.open({ path, cacheFolder: join(root, 'cache'), threads: 1 });
+    const run = await model.run({ tokenIds, hooks, head: 'logits' });
+    await model.dispose();
+    for (const hook of hooks) {
+      const expected = await goldens.readFloat32(hook);
+      const actual = run.hooks.get(hook) ?? assert.fail();
+      assert.ok(
+        expected.every((value, i) => Math.abs(value - (actual[i] ?? NaN)) < 1e-4),
+        hook,
+      );
+    }
+    assert.ok(run.logits?.every(Number.isFinite));
+  });
+
   it('that was let go runs nothing more, and refuses a pattern beyond its memory before it runs', async () => {
     const path = fixture('architectures/llama');
     const model = await ModelRunner.open({ path, cacheFolder: join(root, 'cache'), threads: 1 });
