@@ -8,7 +8,7 @@ import { bufferRows, type LayerBuffers } from './layerBuffers.ts';
 import { loadModel, type LoadedModel } from './loadModel.ts';
 import { ModelBody, type BodyResult } from './modelBody.ts';
 import { ModelHead, type HeadResult } from './modelHead.ts';
-import { joinedPatterns } from './patterns.ts';
+import { joinedPatterns, refuseLargePattern } from './patterns.ts';
 import { Unembedding, type UnembeddedRow } from './unembedding.ts';
 
 /** What to compute for a run of tokens: whole, or after a prefix whose keys and values are kept. */
@@ -65,6 +65,7 @@ export class ModelRunner {
   private unembedding: Promise<Unembedding> | undefined;
   /** Ends when the run before the next one does: runs block the thread, and may not lose their sessions midway. */
   private turn: Promise<unknown> = Promise.resolve();
+  private disposed = false;
 
   private constructor(model: LoadedModel) {
     this.model = model;
@@ -120,19 +121,33 @@ export class ModelRunner {
 
   /** The tokens whose logits each row (N, D) raises and lowers most, by the unembedding with the final norm's gain. */
   async unembed(rows: Float32Array, count: number): Promise<readonly UnembeddedRow[]> {
+    this.refuseDisposed();
     this.unembedding ??= Unembedding.open(this.model);
+    this.unembedding.catch(() => (this.unembedding = undefined));
     return (await this.unembedding).top(rows, count);
   }
 
+  /** Ends with the run in progress; later ones, which would open sessions again, are refused. */
   async dispose(): Promise<void> {
+    this.disposed = true;
     await this.turn;
     await this.body.dispose();
     await this.head.dispose();
-    await (await this.unembedding)?.dispose();
+    await (await this.unembedding?.catch(() => undefined))?.dispose();
+  }
+
+  private refuseDisposed(): void {
+    if (this.disposed) throw new Failure('stopped', 'The model was unloaded while it was in use.');
   }
 
   private inTurn(pass: Pass): Promise<RunResult> {
-    for (const hook of pass.hooks) hookNamed(hook, this.config.layers);
+    this.refuseDisposed();
+    const rows = pass.input.length / (pass.start === undefined ? 1 : this.config.width);
+    for (const hook of pass.hooks) {
+      hookNamed(hook, this.config.layers);
+      if (isPattern(hook))
+        refuseLargePattern(this.config.heads, rows, rows + (pass.past?.length ?? 0));
+    }
     const result = this.turn.then(() => this.through(pass));
     this.turn = result.catch(() => undefined);
     return result;

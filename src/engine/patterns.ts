@@ -3,6 +3,16 @@ import { Failure } from '../common/failure.ts';
 /** Bounds the memory of one hook's pattern: 2 GiB. */
 const mostValues = 1 << 29;
 
+/** Refuses, before anything runs, a pattern of T rows and S columns that would not fit. */
+export function refuseLargePattern(heads: number, rows: number, columns: number): void {
+  if (heads * rows * columns <= mostValues) return;
+  throw new Failure(
+    'too-large',
+    `The attention pattern of ${rows} tokens and ${heads} heads does not fit memory.`,
+    { action: 'Ask for it on a shorter text.' },
+  );
+}
+
 /**
  * The attention's weights of consecutive stretches, (H, t, s) each with s the tokens so far, as one (H, T, S): what a
  * stretch's tokens cannot see is 0.
@@ -15,15 +25,6 @@ export function joinedPatterns(
   const shapes = patternShapes(parts, heads, past);
   const columns = shapes.at(-1)?.columns ?? past; // S
   const rows = columns - past; // T
-  if (heads * rows * columns > mostValues) {
-    throw new Failure(
-      'too-large',
-      `The attention pattern of ${rows} tokens and ${heads} heads does not fit memory.`,
-      {
-        action: 'Ask for it on a shorter text.',
-      },
-    );
-  }
   const all = new Float32Array(heads * rows * columns);
   let first = 0;
   for (const [i, { rows: t, columns: s }] of shapes.entries()) {

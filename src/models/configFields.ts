@@ -1,18 +1,6 @@
 import { Failure } from '../common/failure.ts';
 import { isRecord } from '../common/record.ts';
 
-/** The text of a config.json as an object; `path` names it in failures. */
-export function parseConfig(json: string, path: string): Readonly<Record<string, unknown>> {
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch (cause) {
-    throw new Failure('bad-file', `${path} is not JSON.`, { cause });
-  }
-  if (isRecord(value)) return value;
-  throw new Failure('bad-file', `${path} is not a JSON object.`);
-}
-
 /** The keys of an object of a configuration, checked as they are read; null is as good as absent, as in Python. */
 export class ConfigFields {
   readonly path: string;
@@ -41,6 +29,11 @@ export class ConfigFields {
     const value = this.values[key] ?? otherwise;
     if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= most) return value;
     throw this.bad(key, `an integer from 1 to ${most}`);
+  }
+
+  /** As `length`, or 0. */
+  count(key: string, otherwise: number): number {
+    return (this.values[key] ?? otherwise) === 0 ? 0 : this.length(key, otherwise);
   }
 
   positive(key: string, otherwise?: number): number {

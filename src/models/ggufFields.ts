@@ -1,8 +1,9 @@
 import { Failure } from '../common/failure.ts';
 import { readFloat32 } from '../weights/ggufTensor.ts';
-import type { GgufFile } from '../weights/gguf.ts';
+import type { GgufFile, MetadataValue } from '../weights/gguf.ts';
 import {
   badMetadata,
+  describedMetadata,
   metadataInteger,
   metadataPositive,
   metadataText,
@@ -20,6 +21,18 @@ export class GgufFields {
   constructor(file: GgufFile) {
     this.file = file;
     this.architecture = metadataText(file, 'general.architecture');
+  }
+
+  /** The same with values for keys that are not there. */
+  withDefaults(defaults: Readonly<Record<string, MetadataValue>>): GgufFields {
+    const values = Object.entries(defaults).map(([key, value]) => [this.key(key), value] as const);
+    return new GgufFields({ ...this.file, metadata: new Map([...values, ...this.file.metadata]) });
+  }
+
+  /** The same as if a key were not there. */
+  without(key: string): GgufFields {
+    const others = [...this.file.metadata].filter(([name]) => name !== this.key(key));
+    return new GgufFields({ ...this.file, metadata: new Map(others) });
   }
 
   has(key: string): boolean {
@@ -45,13 +58,32 @@ export class GgufFields {
     throw badMetadata(this.file, this.key(key), 'true or false');
   }
 
+  /**
+   * Layers that see the last `attention.sliding_window` tokens only: those that the file names, or else those that
+   * `isLocal` says. Nothing where no window is set.
+   */
+  window(layers: number, isLocal: (layer: number) => boolean): Pick<Departures, 'window'> {
+    const tokens = this.count('attention.sliding_window');
+    if (tokens === 0) return {};
+    const key = 'attention.sliding_window_pattern';
+    const named = this.file.metadata.get(this.key(key));
+    if (typeof named === 'object') {
+      const local = named.filter(each => typeof each === 'boolean');
+      if (local.length === layers && named.length === layers) return { window: { tokens, layers: local } };
+      throw badMetadata(this.file, this.key(key), `true or false for each of ${layers} layers`);
+    }
+    const every = named === undefined ? undefined : this.length(key);
+    const isWindowed = every === undefined ? isLocal : (layer: number) => (layer + 1) % every !== 0;
+    return { window: { tokens, layers: Array.from({ length: layers }, (_, n) => isWindowed(n)) } };
+  }
+
   /** Refuses a key with another value than this, which is that of files without it. */
   require(key: string, value: number | string): void {
     const found = this.file.metadata.get(this.key(key)) ?? value;
     if (found === value) return;
     throw new Failure(
       'unsupported',
-      `${this.file.path}: metadata "${this.key(key)}" is ${JSON.stringify(found)}; Loupe runs ${JSON.stringify(value)}.`,
+      `${this.file.path}: metadata "${this.key(key)}" is ${describedMetadata(found)}; Loupe runs ${describedMetadata(value)}.`,
     );
   }
 
@@ -86,7 +118,10 @@ export class GgufFields {
     };
   }
 
-  /** How queries and keys turn. Llama 3's factors lie in a tensor, one for each pair. */
+  /**
+   * How queries and keys turn. Llama 3's factors lie in a tensor, one for each pair. A factor without a type is one of all
+   * pairs, and LongRoPE's lie where phi3.ts looks. Source: llama.cpp, llama-model.cpp.
+   */
   rotation({ headWidth, ropeTheta }: Pick<ModelConfig, 'headWidth' | 'ropeTheta'>): Rotation {
     const width = this.length('rope.dimension_count', headWidth);
     if (width % 2 !== 0 || width > headWidth) {
@@ -94,11 +129,14 @@ export class GgufFields {
     }
     const plain = plainRotation(width, ropeTheta);
     const factors = this.file.tensors.get('rope_freqs.weight');
-    if (factors) return slowedEach(plain, readFloat32(this.file, factors));
-    const type = this.file.metadata.get(this.key('rope.scaling.type')) ?? 'none';
-    if (type === 'linear') return slowed(plain, this.positive('rope.scaling.factor'));
-    if (type !== 'longrope') this.require('rope.scaling.type', 'none');
-    return plain;
+    const rotation = factors ? slowedEach(plain, readFloat32(this.file, factors)) : plain;
+    const type = this.file.metadata.get(this.key('rope.scaling.type'));
+    if (type === 'none' || type === 'longrope') return rotation;
+    this.require('rope.scaling.type', 'linear');
+    const key = this.has('rope.scaling.factor') ? 'rope.scaling.factor' : 'rope.scale_linear';
+    // 0: none, as llama.cpp has it.
+    const isSlowed = this.has(key) && this.file.metadata.get(this.key(key)) !== 0;
+    return isSlowed ? slowed(rotation, this.positive(key)) : rotation;
   }
 
   private key(key: string): string {

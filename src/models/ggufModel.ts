@@ -12,6 +12,9 @@ export interface GgufModel {
   readonly weights: readonly PlannedWeight[];
 }
 
+/** Read with the metadata (GgufFields.rotation). */
+const rotation = /^rope_freqs\.weight$/;
+
 /** Reads a model's shape and finds its tensors; every tensor of the file must be used, in the right shape. */
 export function readGgufModel(file: GgufFile): GgufModel {
   const fields = new GgufFields(file);
@@ -25,7 +28,9 @@ export function readGgufModel(file: GgufFile): GgufModel {
     );
   }
   const config = found.gguf.config(fields);
-  const has = (tensor: string) => file.tensors.has(tensor);
-  const source = { path: file.path, tensors: file.tensors, fileOf: () => file.path };
+  const isRead = (tensor: string) => !rotation.test(tensor) && !found.gguf.ignored?.test(tensor);
+  const tensors = new Map([...file.tensors].filter(([name]) => isRead(name)));
+  const has = (tensor: string) => tensors.has(tensor);
+  const source = { path: file.path, tensors, fileOf: () => file.path };
   return { config, weights: planWeights(source, found.gguf.tensors(config, has), found.label) };
 }

@@ -1,12 +1,13 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { Failure } from '../common/failure.ts';
+import { parseRecord } from '../common/record.ts';
 import type { PlannedWeight } from '../weights/dequantised.ts';
 import { readSafetensorsFolder, type SafetensorsFolder } from '../weights/safetensorsFolder.ts';
 import { architectures } from './architectures/all.ts';
 import type { Architecture } from './architectures/architecture.ts';
 import { fusedName } from './architectures/lime.ts';
-import { ConfigFields, parseConfig } from './configFields.ts';
+import { ConfigFields } from './configFields.ts';
 import { refuseQuantised } from './llamaLike.ts';
 import type { ModelConfig } from './model.ts';
 import { planWeights } from './weightPlan.ts';
@@ -19,22 +20,26 @@ export interface ModelFolder {
   readonly files: readonly string[];
 }
 
+/** Tensors that follow from the configuration: older transformers saved them. */
+const derived = '.rotary_emb.inv_freq';
+
 /** Reads the headers of a folder with config.json and safetensors. */
 export async function readModelFolder(folder: string): Promise<ModelFolder> {
   const path = await configPath(folder);
-  const fields = new ConfigFields(parseConfig(await readFile(path, 'utf8'), path), path);
+  const fields = new ConfigFields(parseRecord(await readFile(path, 'utf8'), path), path);
   const architecture = architectureOf(fields);
   refuseQuantised(fields);
   const { label } = architecture;
   const { prefix, ignored } = architecture.folder;
-  const stored = withoutPrefix(await readSafetensorsFolder(folder), prefix);
+  const isIgnored = (tensor: string) => tensor.endsWith(derived) || ignored?.test(tensor) === true;
+  const read = await readSafetensorsFolder(folder, isIgnored);
+  const stored = withoutPrefix(read, prefix);
   const has = (tensor: string) => stored.tensors.has(tensor);
   const config = storedConfig(architecture.folder.config(fields, basename(resolve(folder))), has);
   const weights = planWeights(
     stored,
     architecture.folder.tensors(config, has),
     labelOf(config, label),
-    ignored,
   );
   return { config, weights, files: stored.files };
 }

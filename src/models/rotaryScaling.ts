@@ -24,7 +24,7 @@ export function slowedEach(rotation: Rotation, factors: readonly number[], scale
   return { width, scale, frequencies: frequencies.map((each, i) => round(each / (factors[i] ?? 1))) };
 }
 
-export interface Llama3Scaling {
+interface Llama3Scaling {
   readonly factor: number;
   readonly lowFrequencyFactor: number;
   readonly highFrequencyFactor: number;
@@ -32,7 +32,7 @@ export interface Llama3Scaling {
 }
 
 /** Slow turns are slowed by a factor, fast ones not, those between by a part. Source: Llama 3.1's modeling code. */
-export function llama3Scaled(rotation: Rotation, scaling: Llama3Scaling): Rotation {
+function llama3Scaled(rotation: Rotation, scaling: Llama3Scaling): Rotation {
   const { factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalContext } = scaling;
   const frequencies = rotation.frequencies.map(frequency => {
     const length = round((2 * Math.PI) / frequency);

@@ -26,19 +26,17 @@ export interface ExpectedTensor {
 
 /**
  * Finds each expected tensor, and refuses with its file and name what is missing, of another shape, or not asked for.
- * `architecture` says for people what was expected; tensors whose names match `ignored` may be there unused.
+ * `architecture` says for people what was expected.
  */
 export function planWeights(
   source: TensorSource,
   expected: readonly ExpectedTensor[],
   architecture: string,
-  ignored?: RegExp,
 ): readonly PlannedWeight[] {
   const there = expected.filter(({ tensor, optional }) => !optional || source.tensors.has(tensor));
   const weights = there.map(each => find(source, each));
   const used = new Set(there.map(({ tensor }) => tensor));
-  const isUnused = (name: string) => !used.has(name) && !ignored?.test(name);
-  const unused = [...source.tensors.keys()].find(isUnused);
+  const unused = [...source.tensors.keys()].find(name => !used.has(name));
   if (unused === undefined) return weights;
   throw new Failure(
     'unsupported',

@@ -77,7 +77,7 @@ export async function dequantised(
   );
   const key = sha256(content).slice(0, 32);
   const path = join(folder, `${key}.f32`);
-  if (!(await isWhole(path, byteLength))) {
+  if (!(await isWhole(path, byteLength, options.signal))) {
     await make(path, byteLength, { places, options });
   }
   return new Map(places.map(place => [place.name, { path, ...place }]));
@@ -107,12 +107,16 @@ interface CacheRecord {
 }
 
 /** Whether the cache file is the one that was written: its size and time, or, if it was moved, its hash. */
-async function isWhole(path: string, byteLength: number): Promise<boolean> {
+async function isWhole(path: string, byteLength: number, signal?: AbortSignal): Promise<boolean> {
   const record = await readRecord(path);
   const status = await stat(path).catch(() => undefined);
   if (!record || !status) return false;
   if (status.size !== byteLength || record.byteLength !== byteLength) return false;
-  return status.mtimeMs === record.modified || (await hashOf(path)) === record.sha256;
+  if (status.mtimeMs === record.modified) return true;
+  if ((await hashOf(path, signal)) !== record.sha256) return false;
+  // Not to be hashed again next time; where that cannot be written, it is.
+  await keepRecord(path, { ...record, modified: status.mtimeMs }).catch(() => undefined);
+  return true;
 }
 
 async function readRecord(path: string): Promise<Partial<CacheRecord> | undefined> {
@@ -124,12 +128,19 @@ async function readRecord(path: string): Promise<Partial<CacheRecord> | undefine
   }
 }
 
-async function hashOf(path: string): Promise<string> {
+async function keepRecord(path: string, record: Partial<CacheRecord>): Promise<void> {
+  const draft = `${path}.json.${randomUUID()}.part`;
+  await writeFile(draft, JSON.stringify(record));
+  await rename(draft, `${path}.json`);
+}
+
+async function hashOf(path: string, signal?: AbortSignal): Promise<string> {
   const hash = createHash('sha256');
   const handle = await open(path);
   try {
     const buffer = Buffer.alloc(chunkValues * 4);
     for (let at = 0; ;) {
+      throwIfCancelled(signal);
       const { bytesRead } = await handle.read(buffer, 0, buffer.length, at);
       if (bytesRead === 0) return hash.digest('hex');
       hash.update(buffer.subarray(0, bytesRead));
@@ -154,8 +165,7 @@ async function make(path: string, byteLength: number, work: Work): Promise<void>
     const { mtimeMs } = await stat(draft);
     const record: CacheRecord = { byteLength, modified: mtimeMs, sha256: hash };
     await rename(draft, path);
-    await writeFile(`${path}.json.part`, JSON.stringify(record));
-    await rename(`${path}.json.part`, `${path}.json`);
+    await keepRecord(path, record);
   } catch (error) {
     await rm(draft, { force: true });
     // Another process may have put the same file there meanwhile, and hold it open.

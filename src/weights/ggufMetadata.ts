@@ -49,14 +49,15 @@ export function metadataNumbers(file: GgufFile, key: string): readonly number[] 
 
 /** The refusal of a metadata value: what was expected under `key`, and what is there. */
 export function badMetadata(file: GgufFile, key: string, expected: string): Failure {
-  const found = describe(file.metadata.get(key));
+  const found = describedMetadata(file.metadata.get(key));
   return new Failure(
     'bad-file',
     `${file.path}: metadata "${key}": expected ${expected}, found ${found}.`,
   );
 }
 
-function describe(value: MetadataValue | undefined): string {
+/** A value for people, or 'nothing'. */
+export function describedMetadata(value: MetadataValue | undefined): string {
   if (value === undefined) return 'nothing';
   if (typeof value === 'object') return `an array of ${value.length}`;
   return typeof value === 'string' ? JSON.stringify(value.slice(0, 80)) : String(value);

@@ -32,10 +32,14 @@ export async function mappedWeights(
     const mapped = await placeOf(weight, options);
     if (mapped) inPlace.set(weight.name, mapped);
   }
-  await refuseNonFinite([...inPlace.values()], options);
   const others = plan.filter(({ name }) => !inPlace.has(name));
+  const looked = inPlace.size / Math.max(1, plan.length);
+  const report = (from: number, to: number) => (fraction: number) =>
+    options.report?.(from + fraction * (to - from));
+  await refuseNonFinite([...inPlace.values()], { ...options, report: report(0, looked) });
   if (others.length === 0) return inPlace;
-  return new Map([...inPlace, ...(await dequantised(others, options))]);
+  const decoded = await dequantised(others, { ...options, report: report(looked, 1) });
+  return new Map([...inPlace, ...decoded]);
 }
 
 interface InPlace extends MappedWeight {

@@ -24,6 +24,7 @@ export interface ElementArrays {
   I16: Int16Array;
   U16: Uint16Array;
   U8: Uint8Array;
+  BOOL: Uint8Array;
 }
 
 /** One tensor in memory, row-major. */
@@ -155,6 +156,7 @@ function asTensor({ dtype, shape }: TensorEntry, bytes: Uint8Array<ArrayBuffer>)
     case 'I16':
       return { dtype, shape, data: new Int16Array(bytes.buffer) };
     case 'U8':
+    case 'BOOL':
       return { dtype, shape, data: bytes };
   }
 }

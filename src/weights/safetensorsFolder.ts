@@ -23,11 +23,11 @@ const indexFile = 'model.safetensors.index.json';
  */
 const wrappers = /^(?:_orig_mod\.|module\.)+/;
 
-/** Tensors that follow from the configuration: older transformers saved them. */
-const derived = '.rotary_emb.inv_freq';
-
-/** Reads the headers of a folder's weights; tensors must be of a float type, and each in one file. */
-export async function readSafetensorsFolder(folder: string): Promise<SafetensorsFolder> {
+/** Reads the headers of a folder's weights but for those ignored; tensors must be of a float type, and each in one file. */
+export async function readSafetensorsFolder(
+  folder: string,
+  isIgnored: (tensor: string) => boolean,
+): Promise<SafetensorsFolder> {
   const files = await filesOf(folder);
   const tensors = new Map<string, StoredTensor>();
   const places = new Map<string, string>();
@@ -35,7 +35,7 @@ export async function readSafetensorsFolder(folder: string): Promise<Safetensors
     const { tensors: entries } = await SafetensorsFile.open(path);
     for (const [stored, { dtype, shape, start }] of entries) {
       const name = stored.replace(wrappers, '');
-      if (name.endsWith(derived)) continue;
+      if (isIgnored(name)) continue;
       const type = floatTypes.get(dtype);
       if (!type) {
         throw new Failure(

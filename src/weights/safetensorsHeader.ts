@@ -2,10 +2,10 @@ import { Failure } from '../common/failure.ts';
 import { isRecord } from '../common/record.ts';
 
 /** The element types of a safetensors file that Loupe reads and writes. */
-export type Dtype = 'F64' | 'I64' | 'F32' | 'I32' | 'U32' | 'F16' | 'BF16' | 'I16' | 'U16' | 'U8';
+export type Dtype = keyof typeof elementSize;
 
 /** Bytes per element; in the order in which the reference implementation lays tensors out (largest first). */
-export const elementSize: Readonly<Record<Dtype, number>> = {
+export const elementSize = {
   I64: 8,
   F64: 8,
   F32: 4,
@@ -16,7 +16,8 @@ export const elementSize: Readonly<Record<Dtype, number>> = {
   U16: 2,
   I16: 2,
   U8: 1,
-};
+  BOOL: 1,
+} as const;
 
 /** Where one tensor lies in its file. */
 export interface TensorEntry {

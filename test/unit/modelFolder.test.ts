@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -130,6 +130,24 @@ describe('A LIMe checkpoint', () => {
         error => Failure.is(error, 'not-found') && error.message.includes('tokenizer.json'),
       );
     }
+  });
+});
+
+describe('Decoded weights that were moved', () => {
+  it('are hashed once more, unless that is cancelled', async () => {
+    const { weights } = await readModelFolder(await write(lime));
+    const cacheFolder = join(root, `cache${made++}`);
+    const options = { cacheFolder, hash: 'any' };
+    const [first] = [...(await dequantised(weights, options)).values()];
+    assert.ok(first);
+    await utimes(first.path, 1, 1);
+    const cancelled = { ...options, signal: AbortSignal.abort() };
+    await assert.rejects(dequantised(weights, cancelled));
+    let decoded = false;
+    await dequantised(weights, { ...options, report: () => (decoded = true) });
+    assert.equal(decoded, false);
+    // Known again, and so not hashed.
+    await dequantised(weights, cancelled);
   });
 });
 

@@ -14,19 +14,21 @@ export interface Architecture {
 export interface FolderArchitecture {
   /** `model_type` of config.json. */
   readonly types: readonly string[];
-  /** What config.json says; `isTied`: its output matrix is the embedding, if there is no second one. */
+  /** What config.json says. */
   config(fields: ConfigFields, name: string): ModelConfig;
   /** In transformers' names, less a `prefix` that all of them may have. */
   tensors(config: ModelConfig, has: (tensor: string) => boolean): readonly ExpectedTensor[];
   /** What may be left from the names of all tensors. */
   readonly prefix?: string;
-  /** Tensors that may be there and are not read: masks, which follow from the configuration. */
+  /** Tensors that may be there and are not read: masks, which the configuration says too, and what sees pictures. */
   readonly ignored?: RegExp;
 }
 
 export interface GgufArchitecture {
   /** `general.architecture` of the metadata. */
   readonly type: string;
+  /** Tensors that may be there and are not read. */
+  readonly ignored?: RegExp;
   config(fields: GgufFields): ModelConfig;
   tensors(config: ModelConfig, has: (tensor: string) => boolean): readonly ExpectedTensor[];
 }

@@ -1,10 +1,11 @@
 import type { ConfigFields } from '../configFields.ts';
+import type { GgufFields } from '../ggufFields.ts';
 import { llamaShape, windowOf } from '../llamaLike.ts';
-import type { Departures, ModelConfig, Rotation } from '../model.ts';
+import type { ModelConfig, Rotation } from '../model.ts';
 import { plainRotation } from '../rotary.ts';
 import { rotationFrom } from '../rotaryScaling.ts';
 import type { Architecture } from './architecture.ts';
-import { folderNorms, gemmaDepartures, ggufNorms } from './gemma2.ts';
+import { folderNorms, gemmaDefaults, gemmaDepartures, gemmaGgufDepartures, ggufNorms } from './gemma.ts';
 import { llamaGgufTensors, llamaTensors } from './llama.ts';
 
 /**
@@ -23,46 +24,14 @@ export const gemma3: Architecture = {
   },
   gguf: {
     type: 'gemma3',
-    config: fields => {
-      const shape = fields.shape();
-      const { layers, width, heads, headWidth } = shape;
-      const local = plainRotation(headWidth, fields.positive('rope.freq_base_swa', 10000));
-      const isGlobal = !fields.has('attention.sliding_window');
-      const departures: Departures = {
-        activation: 'geluTanh',
-        embeddingScale: Math.fround(Math.sqrt(width)),
-        // The 27 B model's scale, which the file does not say.
-        attentionScale: 1 / Math.sqrt(layers === 62 ? width / heads : headWidth),
-        ...(!isGlobal && {
-          window: { tokens: fields.length('attention.sliding_window'), layers: pattern(layers, 6) },
-        }),
-        rotations: [fields.rotation(shape), local],
-        ...(fields.has('final_logit_softcapping') && {
-          logitSoftcap: fields.positive('final_logit_softcapping'),
-        }),
-      };
-      return { ...shape, architecture: 'gemma3', departures };
-    },
-    // The converter has added the one to the gains.
-    tensors: (config, has) =>
-      llamaGgufTensors(config, has, false, { norms: ggufNorms, ...norms(config) }),
+    config: ggufConfig,
+    tensors: (config, has) => llamaGgufTensors(config, has, false, { norms: ggufNorms, ...norms(config) }),
+    // Ollama's files have what sees pictures beside the text model.
+    ignored: /^(?:v|mm)\./,
   },
 };
 
-const defaults = {
-  hidden_size: 2304,
-  intermediate_size: 9216,
-  num_hidden_layers: 26,
-  num_attention_heads: 8,
-  num_key_value_heads: 4,
-  head_dim: 256,
-  vocab_size: 262208,
-  max_position_embeddings: 131072,
-  tie_word_embeddings: true,
-  query_pre_attn_scalar: 256,
-  sliding_window: 4096,
-  sliding_window_pattern: 6,
-};
+const defaults = { ...gemmaDefaults, vocab_size: 262208, max_position_embeddings: 131072 };
 
 /** The configuration of the text model within that of one that sees pictures too. */
 function textFields(fields: ConfigFields): ConfigFields {
@@ -76,10 +45,9 @@ function folderConfig(fields: ConfigFields, name: string): ModelConfig {
   const { layers, width } = shape;
   const every = fields.length('sliding_window_pattern', 6);
   const { rotations, contextLength } = rotationsFrom(fields, shape);
-  const departures: Departures = {
-    norm: 'onePlus',
+  const departures = {
     ...gemmaDepartures(fields, width),
-    ...windowOf(fields, layers, layer => pattern(layers, every)[layer] === true),
+    ...windowOf(fields, layers, isLocal(every)),
     rotations,
   };
   return { ...shape, ropeTheta, contextLength, architecture: 'gemma3', departures };
@@ -102,8 +70,40 @@ function rotationsFrom(
 }
 
 /** Every so-manieth layer has no window. */
-function pattern(layers: number, every: number): boolean[] {
-  return Array.from({ length: layers }, (_, layer) => (layer + 1) % every !== 0);
+function isLocal(every: number): (layer: number) => boolean {
+  return layer => (layer + 1) % every !== 0;
+}
+
+function ggufConfig(given: GgufFields): ModelConfig {
+  const fields = asConverted(given);
+  const shape = fields.shape();
+  const local = plainRotation(shape.headWidth, fields.positive('rope.freq_base_swa', 10000));
+  const departures = {
+    ...gemmaGgufDepartures(fields, shape, 62),
+    ...fields.window(shape.layers, isLocal(6)),
+    rotations: [fields.rotation(shape), local] as const,
+  };
+  return { ...shape, architecture: 'gemma3', departures };
+}
+
+/**
+ * The keys as llama.cpp's converter writes them. Ollama's first converter left most out or named them otherwise, capped the
+ * 1 B model's logits, which are not, and did not say that the larger models' rotation is slowed.
+ * Source: ollama, model/models/gemma3/model_text.go.
+ */
+function asConverted(fields: GgufFields): GgufFields {
+  const layers = fields.count('block_count');
+  const isOllama = fields.has('rope.local.freq_base') || !fields.has('rope.freq_base');
+  const known = isOllama && layers === 26 ? fields.without('final_logit_softcapping') : fields;
+  return known.withDefaults({
+    context_length: 131072,
+    'attention.key_length': 256,
+    'attention.value_length': 256,
+    'attention.layer_norm_rms_epsilon': 1e-6,
+    'rope.freq_base': fields.positive('rope.global.freq_base', 1e6),
+    'rope.freq_base_swa': fields.positive('rope.local.freq_base', 10000),
+    ...(isOllama && [34, 48, 62].includes(layers) && { 'rope.scaling.factor': 8 }),
+  });
 }
 
 function norms({ headWidth }: ModelConfig) {

@@ -119,9 +119,6 @@ export function llamaGgufTensors(
   const { width, vocabulary, heads, keyValueHeads, headWidth, feedForward } = config;
   const list = new TensorList();
   list.weight('embed', 'token_embd', [vocabulary, width]);
-  if (has('rope_freqs.weight')) {
-    list.weight('rotaryFactors', 'rope_freqs', [(config.departures?.rotations?.[0].width ?? headWidth) / 2]);
-  }
   for (let layer = 0; layer < config.layers; layer++) {
     const prefix = `blk.${layer}.`;
     const own = list.layer(layer, prefix);

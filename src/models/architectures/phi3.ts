@@ -1,4 +1,3 @@
-import { Failure } from '../../common/failure.ts';
 import { readFloat32 } from '../../weights/ggufTensor.ts';
 import { type GgufFields, withRotation } from '../ggufFields.ts';
 import { windowOf } from '../llamaLike.ts';
@@ -32,7 +31,9 @@ export const phi3: Architecture = {
   gguf: {
     type: 'phi3',
     config: ggufConfig,
-    tensors: (config, has) => tensors(config, ggufNames, has),
+    tensors: config => tensors(config, ggufNames),
+    // Read with the metadata.
+    ignored: /^rope_factors_(?:long|short)\.weight$/,
   },
 };
 
@@ -65,16 +66,11 @@ const ggufNames: typeof folderNames = {
 function tensors(
   config: ModelConfig,
   names: typeof folderNames,
-  has: (tensor: string) => boolean = () => false,
 ): readonly ExpectedTensor[] {
   const { width, vocabulary, heads, keyValueHeads, headWidth, feedForward } = config;
   const [queries, keys] = [heads * headWidth, keyValueHeads * headWidth];
   const list = new TensorList();
   list.weight('embed', names.embed, [vocabulary, width]);
-  for (const factors of ['rope_factors_long', 'rope_factors_short']) {
-    const columns = (config.departures?.rotations?.[0].width ?? headWidth) / 2;
-    if (has(`${factors}.weight`)) list.weight(factors, factors, [columns]);
-  }
   for (let layer = 0; layer < config.layers; layer++) {
     const own = list.layer(layer, names.layer(layer));
     const packed = [queries + 2 * keys, width];
@@ -98,13 +94,12 @@ function ggufConfig(fields: GgufFields): ModelConfig {
   const shape = fields.shape();
   const plain = fields.rotation(shape);
   const { rotation, contextLength } = longRotation(fields, plain, shape.contextLength);
-  const tokens = fields.count('attention.sliding_window');
-  const window = tokens > 0 && { window: { tokens, layers: Array.from({ length: shape.layers }, () => true) } };
+  const window = fields.window(shape.layers, () => true);
   return {
     ...shape,
     contextLength,
     architecture: 'phi3',
-    ...withRotation(rotation, shape, { ...window }),
+    ...withRotation(rotation, shape, window),
   };
 }
 
@@ -117,9 +112,6 @@ function longRotation(
   const { file } = fields;
   const short = file.tensors.get('rope_factors_short.weight');
   if (!short) return { rotation: plain, contextLength };
-  if (short.shape.length !== 1) {
-    throw new Failure('bad-file', `${file.path}: tensor "${short.name}": expected a vector.`);
-  }
   const original = fields.length('rope.scaling.original_context_length', 4096);
   const scale = fields.positive('rope.scaling.attn_factor', longScale(contextLength / original, original));
   return {

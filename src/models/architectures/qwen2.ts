@@ -23,6 +23,6 @@ export const qwen2: Architecture = {
 export function qwenWindow(fields: ConfigFields): Departures {
   if (!fields.flag('use_sliding_window', false)) return {};
   const layers = fields.length('num_hidden_layers');
-  const from = fields.has('max_window_layers') ? fields.length('max_window_layers', undefined) : 28;
+  const from = fields.count('max_window_layers', 28);
   return windowOf(fields.withDefaults({ sliding_window: 4096 }), layers, layer => layer >= from);
 }

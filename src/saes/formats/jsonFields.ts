@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { Failure } from '../../common/failure.ts';
-import { isRecord } from '../../common/record.ts';
+import { isRecord, parseRecord } from '../../common/record.ts';
 
 export type Json = Readonly<Record<string, unknown>>;
 
@@ -26,21 +26,9 @@ export async function readConfigText(path: string): Promise<string> {
   }
 }
 
-/** The JSON object in a text; `file` names it in failures. */
-export function parseObject(json: string, file: string): Json {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(json);
-  } catch (cause) {
-    throw new Failure('bad-file', `${file} is not JSON.`, { cause });
-  }
-  if (isRecord(parsed)) return parsed;
-  throw new Failure('bad-file', `${file} is not a JSON object.`);
-}
-
 /** The fields of a configuration file, of which most are not known beforehand. */
 export async function readFields(path: string): Promise<Fields> {
-  return new Fields(parseObject(await readConfigText(path), path), path);
+  return new Fields(parseRecord(await readConfigText(path), path), path);
 }
 
 /** Checked access to the fields of a JSON object. Null counts as absent: Python writes its None so. */

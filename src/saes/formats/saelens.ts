@@ -2,11 +2,11 @@ import { mkdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { Failure } from '../../common/failure.ts';
 import { float32ToFloat16 } from '../../common/float16.ts';
-import { isRecord } from '../../common/record.ts';
+import { isRecord, parseRecord } from '../../common/record.ts';
 import { writeAtomically } from '../../weights/atomicFile.ts';
 import { SafetensorsFile, writeSafetensors, type Tensor } from '../../weights/safetensors.ts';
 import { outputWidthOf, type Base, type Dictionary, type TokenPolicy } from '../dictionary.ts';
-import { parseObject, readConfigText } from './jsonFields.ts';
+import { readConfigText } from './jsonFields.ts';
 import { openPlace, type SaePlace, type Told } from './place.ts';
 import { parseSaeLensConfig, type SaeLensConfig } from './saelensConfig.ts';
 import { readWeights, type SaeLensWeights } from './saelensWeights.ts';
@@ -206,7 +206,7 @@ async function readInputScale(folder: string): Promise<number> {
       },
     );
   }
-  const { scaling_factor: scale } = parseObject(await readConfigText(path), path);
+  const { scaling_factor: scale } = parseRecord(await readConfigText(path), path);
   if (typeof scale === 'number' && Number.isFinite(scale) && scale > 0) return scale;
   throw new Failure('bad-file', `${path} has no scaling_factor above 0.`);
 }

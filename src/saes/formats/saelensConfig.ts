@@ -1,9 +1,9 @@
 import { Failure } from '../../common/failure.ts';
-import { isRecord } from '../../common/record.ts';
+import { isRecord, parseRecord } from '../../common/record.ts';
 import type { Hook } from '../../contracts/hooks.ts';
 import type { InputNorm, TranscoderOutput } from '../dictionary.ts';
 import { requireHook } from './hookNames.ts';
-import { Fields, parseObject, type Json } from './jsonFields.ts';
+import { Fields, type Json } from './jsonFields.ts';
 import type { Told } from './place.ts';
 
 /** What a SAELens cfg.json says, checked. Keys of SAELens 6 (`SAEConfig.to_dict`) and of the flat files before it. */
@@ -57,7 +57,7 @@ const normalisations = [
 
 /** Reads the text of a cfg.json; `file` names it in failures, and what was told wins over it. */
 export function parseSaeLensConfig(json: string, file: string, told: Told = {}): SaeLensConfig {
-  const parsed = parseObject(json, file);
+  const parsed = parseRecord(json, file);
   const cfg = isRecord(parsed['metadata']) ? parsed : flatToNested(parsed);
   const fields = new Fields(cfg, file);
   const width = fields.size('d_sae');
