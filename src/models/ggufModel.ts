@@ -17,6 +17,7 @@ const rotation = /^rope_freqs\.weight$/;
 
 /** Reads a model's shape and finds its tensors; every tensor of the file must be used, in the right shape. */
 export function readGgufModel(file: GgufFile): GgufModel {
+  refuseSplit(file);
   const fields = new GgufFields(file);
   const found = architectures.find(({ gguf }) => gguf.type === fields.architecture);
   if (!found) {
@@ -33,4 +34,12 @@ export function readGgufModel(file: GgufFile): GgufModel {
   const has = (tensor: string) => tensors.has(tensor);
   const source = { path: file.path, tensors, fileOf: () => file.path };
   return { config, weights: planWeights(source, found.gguf.tensors(config, has), found.label) };
+}
+
+function refuseSplit(file: GgufFile): void {
+  const count = file.metadata.get('split.count') ?? 1;
+  if (count === 0 || count === 1) return;
+  throw new Failure('unsupported', `${file.path} is one of ${String(count)} parts of a model; Loupe reads whole files.`, {
+    action: "Join the parts with llama.cpp's gguf-split --merge, or choose a model in one file.",
+  });
 }

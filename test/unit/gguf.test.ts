@@ -99,6 +99,7 @@ describe('A GGUF file that is not what it says', () => {
     ['truncated in the weights', good.slice(0, -64), 'bad-file', 'output_norm.weight'],
     ['an alignment of 0', metadata({ 'general.alignment': 0 }), 'bad-file', 'general.alignment'],
     ['another architecture', metadata({ 'general.architecture': 'gemma' }), 'unsupported', 'gemma'],
+    ['a part of a model', metadata({ 'split.count': 3 }), 'unsupported', 'one of 3 parts'],
     ['no layers', metadata({ 'llama.block_count': 0 }), 'bad-file', 'block_count'],
     [
       'a layer too many',

@@ -29,8 +29,11 @@ export function ggufTokenizer(file: GgufFile): TextTokenizer {
   const tokens = metadataTexts(file, 'tokenizer.ggml.tokens');
   refuseBrokenTokens(file, tokens);
   const { parts, addBos } = model === 'gpt2' ? byteLevel(file, tokens) : sentencePiece(file, tokens);
+  // Ollama's Gemma 3 lists tokens, of pictures, of which the embedding has no rows: no text may become them.
+  const rows = file.tensors.get('token_embd.weight')?.shape[0] ?? tokens.length;
+  const added = parts.added.filter(({ id }) => id < rows);
   const role = { vocabulary: tokens.length, separator: separatorOf(file, tokens), bos: bosOf(file, tokens, addBos) };
-  return new TextTokenizer(parts, role, file.path);
+  return new TextTokenizer({ ...parts, added }, role, file.path);
 }
 
 function byteLevel(file: GgufFile, tokens: readonly string[]): GgufParts {
