@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { throwIfCancelled } from '../common/cancelled.ts';
 import { Failure } from '../common/failure.ts';
 import { sha256 } from './fileHash.ts';
+import { dropUnused, markUsed } from './unusedCaches.ts';
 import { type BlockType, decodeBlocks } from './ggufBlocks.ts';
 
 /** Where a tensor lies in a file, and how its numbers are encoded. */
@@ -78,8 +79,10 @@ export async function dequantised(
   const key = sha256(content).slice(0, 32);
   const path = join(folder, `${key}.f32`);
   if (!(await isWhole(path, byteLength, options.signal))) {
+    await dropUnused(folder);
     await make(path, byteLength, { places, options });
   }
+  await markUsed(path);
   return new Map(places.map(place => [place.name, { path, ...place }]));
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile, readdir, utimes } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -148,6 +148,29 @@ describe('Decoded weights that were moved', () => {
     assert.equal(decoded, false);
     // Known again, and so not hashed.
     await dequantised(weights, cancelled);
+  });
+});
+
+describe('Decoded weights that were not used for a month', () => {
+  it('make room where others are decoded', async () => {
+    const cacheFolder = join(root, 'unused');
+    const { weights } = await readModelFolder(await write(lime));
+    const decode = (hash: string) => dequantised(weights, { cacheFolder, hash });
+    const there = async () => (await readdir(cacheFolder)).filter(name => name.endsWith('.f32'));
+    await decode('old');
+    const [old = ''] = await there();
+    await decode('recent');
+    const longAgo = new Date(Date.now() - 31 * 24 * 3600 * 1000);
+    await utimes(join(cacheFolder, `${old}.json`), longAgo, longAgo);
+    // Using it keeps it.
+    await decode('old');
+    await decode('third');
+    assert.equal((await there()).length, 3);
+    await utimes(join(cacheFolder, `${old}.json`), longAgo, longAgo);
+    await decode('fourth');
+    const left = await there();
+    assert.equal(left.length, 3);
+    assert.ok(!left.includes(old));
   });
 });
 
