@@ -30,6 +30,9 @@ export interface EngineInfo {
   readonly runtime: string;
 }
 
+/** What can run a graph. */
+export type Device = 'cpu' | 'webgpu';
+
 export interface ModelRequest {
   /** A GGUF file, a folder of transformers' layout, or a safetensors file in one. */
   readonly path: string;
@@ -38,6 +41,8 @@ export interface ModelRequest {
   /** Where derived files (dequantised weights) may be kept. */
   readonly cacheFolder: string;
   readonly threads: number;
+  /** What the model and its SAEs run on; the CPU unless given. */
+  readonly device?: Device;
 }
 
 export interface LoadProgress {

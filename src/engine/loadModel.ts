@@ -1,10 +1,11 @@
 import { realpath } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { Failure } from '../common/failure.ts';
-import type { LoadProgress, ModelInfo, ModelRequest } from '../contracts/engine.ts';
+import type { Device, LoadProgress, ModelInfo, ModelRequest } from '../contracts/engine.ts';
 import { readFittedRouters, requireFitting } from '../lime/fittedRouters.ts';
 import type { Weights } from '../models/decoderGraph.ts';
 import type { ModelConfig, Tokenizer } from '../models/model.ts';
+import { lacks } from '../onnx/devices.ts';
 import type { PlannedWeight } from '../weights/dequantised.ts';
 import type { MappedWeight } from '../weights/dequantised.ts';
 import { fileHash, sha256 } from '../weights/fileHash.ts';
@@ -19,19 +20,26 @@ export interface LoadedModel {
   readonly tokenizer: Tokenizer;
   readonly weights: Weights;
   readonly threads: number;
+  readonly device: Device;
 }
 
 /** Beyond this part of the machine's memory weights stay mapped, rather than copied for the kernels. */
 const copiedPart = 1 / 4;
 
-/** How sessions of the model are to be opened. */
-export function sessionOptions({ weights, threads }: LoadedModel): SessionOptions {
+/** How sessions of the model are to be opened, on its device or another. */
+export function sessionOptions(
+  { weights, threads, ...model }: LoadedModel,
+  device: Device = model.device,
+): SessionOptions {
   const mapped = [...weights.values()];
   const bytes = mapped.reduce((sum, { byteLength }) => sum + byteLength, 0);
   return {
     threads,
+    device,
     prepack: bytes <= totalmem() * copiedPart,
-    keepConstants: mapped.some(({ type }) => type !== undefined && type !== 'float32'),
+    keepConstants:
+      lacks[device].sixteenBits !== true &&
+      mapped.some(({ type }) => type !== undefined && type !== 'float32'),
   };
 }
 
@@ -57,6 +65,7 @@ export async function loadModel(
     config: routers.length > 0 ? { ...config, architecture: 'lime' } : config,
     tokenizer,
     threads: request.threads,
+    device: request.device ?? 'cpu',
     weights: new Map(
       [...mapped, ...routers].map(([name, at]) => [
         name,
@@ -73,7 +82,7 @@ export async function loadModel(
       vocabulary: config.vocabulary,
       ...(tokenizer.fingerprint !== undefined && { tokenizer: tokenizer.fingerprint }),
       contextLength: config.contextLength,
-      device: 'CPU',
+      device: request.device === 'webgpu' ? 'WebGPU' : 'CPU',
       precision: precisionOf(mapped, weights),
     },
   };

@@ -3,6 +3,7 @@ import { join, parse } from 'node:path';
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
 import { Failure } from '../common/failure.ts';
 import { bfloat16ToFloat32, float16ToFloat32 } from '../common/float16.ts';
+import type { Device } from '../contracts/engine.ts';
 import type { ExternalData, StoredType } from '../onnx/graph.ts';
 
 export { Tensor } from 'onnxruntime-node';
@@ -15,6 +16,8 @@ export const runtimeVersion = `onnxruntime-node ${env.versions.node ?? 'of unkno
 
 export interface SessionOptions {
   readonly threads: number;
+  /** What runs the graph; the CPU unless given. A graph with a node that the device cannot run is refused. */
+  readonly device?: Device;
   /** Whether idle threads wait busily: faster runs, at the price of a busy processor between them. */
   readonly allowSpinning?: boolean;
   /** False: weights stay memory-mapped instead of being copied into the layout that the kernels like best. */
@@ -70,6 +73,7 @@ export async function openSession(graph: Uint8Array, options: SessionOptions): P
       intraOpNumThreads: options.threads,
       interOpNumThreads: 1,
       executionMode: 'sequential',
+      ...(options.device === 'webgpu' && { executionProviders: ['webgpu'] }),
       enableMemPattern: options.memoryPattern !== false,
       enableCpuMemArena: options.keepConstants !== true,
       extra: {
@@ -80,6 +84,7 @@ export async function openSession(graph: Uint8Array, options: SessionOptions): P
           model_external_initializers_file_folder_path: parse(process.cwd()).root,
           intra_op: { allow_spinning: options.allowSpinning === false ? '0' : '1' },
           disable_prepacking: options.prepack === false ? '1' : '0',
+          ...(options.device === 'webgpu' && { disable_cpu_ep_fallback: '1' }),
         },
       },
     });
