@@ -59,10 +59,10 @@ export class ModelHead {
   private session(head: HeadRequest['head']): Promise<Session> {
     let session = this.sessions.get(head);
     if (!session) {
-      const { config, weights, device } = this.model;
+      const { config, weights, on } = this.model;
       const from = hookAt(2 * config.layers);
       const graph = buildDecoder(config, weights, {
-        ...{ from, hooks: [], head, cache: false, device },
+        ...{ from, hooks: [], head, cache: false, device: on.device },
       });
       session = openSession(graph, sessionOptions(this.model));
       session.catch(() => this.sessions.delete(head));

@@ -64,7 +64,7 @@ export class ModelSegment {
   static async open(model: LoadedModel, request: GraphRequest): Promise<ModelSegment> {
     const graph = buildDecoder(model.config, model.weights, {
       ...request,
-      device: model.device,
+      device: model.on.device,
     });
     const session = await openSession(graph, sessionOptions(model));
     return new ModelSegment(session, model.config, request);

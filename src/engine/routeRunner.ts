@@ -63,7 +63,7 @@ export class RouteRunner {
     });
     // The weights stay mapped: the model itself may be loaded beside this one.
     const session = await openSession(graph, {
-      ...sessionOptions(routing.model, 'cpu'),
+      ...sessionOptions(routing.model, { device: 'cpu' }),
       prepack: false,
     });
     const sets: RouterSet[] = compare ? ['own', 'instead'] : ['own'];

@@ -70,7 +70,7 @@ export class RoutedLoss {
     // Measured at 135 M parameters: a plan of memory by its first run takes 0.8 GB more and gains 5 % of speed; weights
     // in the kernels' own layout take 0.6 GB more and gain nothing.
     const session = await openSession(built, {
-      ...sessionOptions(model, 'cpu'),
+      ...sessionOptions(model, { device: 'cpu' }),
       prepack: false,
       memoryPattern: false,
     });

@@ -14,13 +14,16 @@ import {
   indexValues,
   openSession,
   type Session,
+  type SessionOptions,
   type Tensor,
 } from './session.ts';
 
 export interface SaeRunnerOptions {
   readonly threads: number;
   /** The CPU unless given; SAEs that the device cannot run are the CPU's. */
-  readonly device?: Device;
+  readonly device?: Device | undefined;
+  /** As of a session's. */
+  readonly deviceFailed?: SessionOptions['deviceFailed'];
   /** Bytes of the encoder's weights from which on they are fed with each run. */
   readonly fedBytes?: number;
   /**
@@ -67,6 +70,7 @@ export class SaeRunner {
     const session = await openSession(graph, {
       threads: options.threads,
       device,
+      deviceFailed: options.deviceFailed,
       allowSpinning: false,
     });
     const fed = isLarge ? { encoder: float32Tensor(encoder, [width, inputWidth]) } : {};

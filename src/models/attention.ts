@@ -112,7 +112,7 @@ export class Attention {
     const { graph, config, request } = decoder;
     const pattern = `blocks.${layer}.attn.hook_pattern` as const;
     const wantsWeights = request.hooks.includes(pattern);
-    const { mixed, present, weights } = this.isPlain(wantsWeights)
+    const { mixed, present, weights } = decoder.lacks.attention
       ? this.plainly(inputs, layer)
       : this.fused(inputs, layer, wantsWeights);
     if (request.cache) {
@@ -125,13 +125,6 @@ export class Attention {
       decoder.markShown(pattern);
     }
     return mixed;
-  }
-
-  /** Whether the device's own attention lacks something. */
-  private isPlain(wantsWeights: boolean): boolean {
-    const { lacks, config } = this.decoder;
-    const isCapped = config.departures?.attentionSoftcap !== undefined;
-    return (wantsWeights && lacks.attentionWeights === true) || (isCapped && lacks.softcap === true);
   }
 
   private plainly(inputs: Heads, layer: number): Attended {

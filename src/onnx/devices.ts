@@ -6,14 +6,15 @@ export interface Lacks {
   readonly int64?: true;
   /** Numbers of 16 bits; within constants, the CPU widens them when the session opens. */
   readonly sixteenBits?: true;
-  /** GroupQueryAttention's softcap, which is passed over in silence. */
-  readonly softcap?: true;
-  /** The weights that GroupQueryAttention gives beside its result. */
-  readonly attentionWeights?: true;
+  /**
+   * A GroupQueryAttention that can be relied on. WebGPU's passes over the softcap in silence, gives no weights beside its
+   * result, and its kernel for 16 tokens and more was wrong by a fifth of the largest value on SwiftShader.
+   */
+  readonly attention?: true;
 }
 
 /** test/engine/webgpu.test.ts runs what is done instead against the goldens. */
 export const lacks: Readonly<Record<Device, Lacks>> = {
   cpu: {},
-  webgpu: { int64: true, sixteenBits: true, softcap: true, attentionWeights: true },
+  webgpu: { int64: true, sixteenBits: true, attention: true },
 };
