@@ -9,6 +9,7 @@ import { probeDevice } from '../../src/engine/deviceProbe.ts';
 import { ModelRunner } from '../../src/engine/modelRunner.ts';
 import { SaeRunner } from '../../src/engine/saeRunner.ts';
 import { openSession } from '../../src/engine/session.ts';
+import { hookAt } from '../../src/models/hooks.ts';
 import { Graph } from '../../src/onnx/graph.ts';
 import { readDictionary } from '../../src/saes/readDictionary.ts';
 import { SafetensorsFile, type Tensor, writeSafetensors } from '../../src/weights/safetensors.ts';
@@ -92,6 +93,15 @@ describe('a model on WebGPU', { skip }, () => {
       await Promise.all([gpu.dispose(), cpu.dispose()]);
     });
   }
+
+  it('routes keys and values as the CPU does: LIMe', async () => {
+    const [gpu, cpu] = [await open(fixture('lime/gqa4')), await open(fixture('lime/gqa4'), 'cpu')];
+    const tokenIds = Uint32Array.from({ length: 20 }, (_, i) => 1 + ((7 * i) % 20));
+    const run = { tokenIds, hooks: [hookAt(2)], head: 'logits' } as const;
+    const [a, b] = [await gpu.run(run), await cpu.run(run)];
+    assert.ok(difference(a.logits, b.logits) < tolerance);
+    await Promise.all([gpu.dispose(), cpu.dispose()]);
+  });
 
   it('gives surprisal, predictions, splices and unembedded rows as the CPU does', async () => {
     const path = fixture('architectures/llama');
