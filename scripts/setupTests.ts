@@ -1,7 +1,9 @@
-// Gets what the browser and editor tests need and this machine lacks: Chromium and code-server.
+// Gets what the browser, editor and WebGPU tests need and this machine lacks: Chromium and code-server.
 import { ensureChromium } from './chromium.ts';
 import { ensureCodeServer } from './codeServer.ts';
+import { ensureVulkanLoader } from './vulkan.ts';
 
 const chromium = await ensureChromium();
 const { entry } = await ensureCodeServer();
-console.log(`Chromium: ${chromium}\ncode-server: ${entry}`);
+const vulkan = (await ensureVulkanLoader()) ? 'there' : 'missing: the WebGPU tests are skipped';
+console.log(`Chromium: ${chromium}\ncode-server: ${entry}\nVulkan loader: ${vulkan}`);

@@ -70,7 +70,7 @@ export function activate(context: vscode.ExtensionContext): void {
   own(registerLayerMapCommand(layerMaps, layerMapPanel));
   own(onDidChangeSettings(['model.path', 'threads'], () => layerMaps.reload()));
   own(engine.onDidStop(() => layerMaps.engineStopped()));
-  own(onDidChangeSettings(['model.path', 'sae.path', 'threads'], () => engine.reload()));
+  own(onDidChangeSettings(['model.path', 'sae.path', 'threads', 'device'], () => engine.reload()));
   own(domains.onDidChange(() => engine.reload()));
   own(engine.onDidStop(({ reason, restarting }) => restarting && presentRestart(reason)));
   own(analyzer.onDidChange(() => setContext(analyzer, active.current)));

@@ -35,8 +35,9 @@ const stages: readonly Stage[] = [
   ...typeProjects.map(project => tool(`types (${project})`, [tsc, '-p', project])),
   tool('build', ['esbuild.mjs', '--production']),
   tests('unit', ['build']),
-  tests('engine', ['build']),
+  // Before the engine's tests, which run WebGPU on Chromium's SwiftShader where it is there.
   tool('setup', ['--import', 'tsx', 'scripts/setupTests.ts']),
+  tests('engine', ['build']),
   tests('webview', ['build', 'setup']),
   tool('vsix', ['--import', 'tsx', 'scripts/package.ts'], ['build']),
   tests('package', ['vsix']),

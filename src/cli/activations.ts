@@ -6,6 +6,7 @@ import { hookNamed, hookWidth, isPattern } from '../models/hooks.ts';
 import type { ModelConfig, Tokenizer } from '../models/model.ts';
 import { type Tensor, writeSafetensors } from '../weights/safetensors.ts';
 import {
+  deviceOptions,
   loadLog,
   modelOptions,
   modelRequest,
@@ -27,6 +28,7 @@ export const activationsCommand: Command = {
   summary: "The model's activations at some hooks, and its logits, for a file or for given tokens.",
   options: {
     ...modelOptions,
+    ...deviceOptions,
     hook: { type: 'string', multiple: true },
     out: { type: 'string' },
     ids: { type: 'string' },
@@ -51,6 +53,7 @@ async function activations(input: CommandInput): Promise<ActivationsResult> {
   const model = await ModelRunner.open(modelRequest(values), {
     signal,
     report: loadLog(line => input.log(line)),
+    warn: line => input.log(line),
   });
   try {
     const hooks = names.map(name => hookNamed(name, model.config.layers));

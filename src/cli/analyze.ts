@@ -14,6 +14,7 @@ import { readDictionary } from '../saes/readDictionary.ts';
 import { analysisText } from './analysisText.ts';
 import {
   integer,
+  deviceOptions,
   loadLog,
   modelRequest,
   onlyPositional,
@@ -32,6 +33,7 @@ export const analyzeCommand: Command = {
   summary: 'Which features fire on which token of a file, and how surprising each token is.',
   options: {
     ...saeOptions,
+    ...deviceOptions,
     boost: { type: 'string', multiple: true },
     k: { type: 'string' },
     top: { type: 'string' },
@@ -51,11 +53,12 @@ async function analyze(input: CommandInput): Promise<AnalyzeResult> {
   const model = await ModelRunner.open(request, {
     signal,
     report: loadLog(line => input.log(line)),
+    warn: line => input.log(line),
   });
   try {
     const read = await readSaes(saes, model, { signal, report: () => undefined });
     for (const { failure } of read.refused) throw failure;
-    const options = { threads: request.threads, keepBytes: 0 };
+    const options = { threads: request.threads, keepBytes: 0, ...model.on.sessionOptions };
     const sae = await LoadedSae.open(read, model, options);
     try {
       const { maxK, name } = sae.info;

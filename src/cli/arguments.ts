@@ -2,7 +2,7 @@ import { availableParallelism, homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { embeddedModel, embeddedSae } from '../common/embedded.ts';
 import { Failure } from '../common/failure.ts';
-import type { LoadProgress, ModelRequest } from '../contracts/engine.ts';
+import type { DeviceChoice, LoadProgress, ModelRequest } from '../contracts/engine.ts';
 import { installedFile } from '../engine/installedFile.ts';
 import type { Dictionary } from '../saes/dictionary.ts';
 import { dictionaryHash } from '../saes/dictionaryHash.ts';
@@ -25,6 +25,11 @@ export const modelOptions = {
   routers: { type: 'string' },
 } as const satisfies Command['options'];
 
+/** Options of every command that runs on a device of the user's choice. */
+export const deviceOptions = {
+  device: { type: 'string' },
+} as const satisfies Command['options'];
+
 /** Options of every command that runs an SAE on a model. */
 export const saeOptions = {
   ...modelOptions,
@@ -34,12 +39,19 @@ export const saeOptions = {
 /** The model that `--model` names, or the embedded one, with the fitted routers that `--routers` names. */
 export function modelRequest(values: Values): ModelRequest {
   const routers = text(values, 'routers');
+  const device = text(values, 'device');
   return {
     path: resolve(text(values, 'model') ?? installedFile(embeddedModel)),
     ...(routers !== undefined && { routers: resolve(routers) }),
     cacheFolder: resolve(text(values, 'cache') ?? cacheFolder()),
     threads: integer(values, 'threads', { min: 1, max: 256 }) ?? availableParallelism(),
+    ...(device !== undefined && { device: deviceChoice(device) }),
   };
+}
+
+function deviceChoice(name: string): DeviceChoice {
+  if (name === 'auto' || name === 'webgpu' || name === 'cpu') return name;
+  throw usage(`--device is to be auto, webgpu or cpu, not ${name}.`);
 }
 
 /** The SAE that `--sae` (or another option) names, or the embedded one. */

@@ -10,6 +10,7 @@ import { readDictionary } from '../saes/readDictionary.ts';
 import { windowLengthOf } from '../saes/windowLength.ts';
 import {
   integer,
+  deviceOptions,
   loadLog,
   modelRequest,
   saeOptions,
@@ -46,6 +47,7 @@ export const describeCommand: Command = {
     'Measure every feature on N tokens of each path; writes features.safetensors beside the SAE',
   options: {
     ...saeOptions,
+    ...deviceOptions,
     text: { type: 'string', multiple: true },
     examples: { type: 'string', multiple: true },
     tokens: { type: 'string' },
@@ -71,7 +73,7 @@ async function describeText(input: CommandInput): Promise<DescribeResult> {
   const path = saePath(values);
   const dictionary = await readDictionary(path);
   const folder = text(values, 'out') ?? ((await stat(path)).isDirectory() ? path : dirname(path));
-  const model = await ModelRunner.open(request, { signal, report: loadLog(log) });
+  const model = await ModelRunner.open(request, { signal, report: loadLog(log), warn: log });
   try {
     requireModelFit(dictionary, model);
     const windowLength = windowLengthOf(dictionary, model.info.contextLength);
@@ -91,7 +93,10 @@ async function describeText(input: CommandInput): Promise<DescribeResult> {
       }
       described.push({ ...source, tokenIds: tokens.tokenIds });
     }
-    const sae = await SaeRunner.open(dictionary, { threads: request.threads });
+    const sae = await SaeRunner.open(dictionary, {
+      threads: request.threads,
+      ...model.on.sessionOptions,
+    });
     try {
       const report = progressLog(log, windowLength);
       const table = await describeFeatures(model, sae, {

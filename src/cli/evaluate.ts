@@ -8,6 +8,7 @@ import { readDictionary } from '../saes/readDictionary.ts';
 import { windowLengthOf } from '../saes/windowLength.ts';
 import {
   integer,
+  deviceOptions,
   loadLog,
   modelRequest,
   readResiduals,
@@ -32,6 +33,7 @@ export const evaluateCommand: Command = {
   summary: 'How well an SAE reconstructs, and what it costs the model, at several sparsities.',
   options: {
     ...saeOptions,
+    ...deviceOptions,
     boost: { type: 'string', multiple: true },
     text: { type: 'string', multiple: true },
     k: { type: 'string' },
@@ -51,13 +53,17 @@ async function evaluateText(input: CommandInput): Promise<EvaluateResult> {
   const dictionary = await readDictionary(saePath(values));
   const boosts = await readResiduals(texts(values, 'boost'), dictionary);
   const ks = sparsities(text(values, 'k'), dictionary);
-  const model = await ModelRunner.open(request, { signal, report: loadLog(log) });
+  const model = await ModelRunner.open(request, { signal, report: loadLog(log), warn: log });
   try {
     requireModelFit(dictionary, model);
     const windowLength = windowLengthOf(dictionary, model.info.contextLength);
     const tokens = await corpusTokens(paths, model.tokenizer, { windowLength, limit, signal, log });
     const open = (opened: Dictionary): Promise<SaeRunner> =>
-      SaeRunner.open(opened, { threads: request.threads, maxActive });
+      SaeRunner.open(opened, {
+        threads: request.threads,
+        maxActive,
+        ...model.on.sessionOptions,
+      });
     const sae = await open(dictionary);
     const residuals: SaeRunner[] = [];
     try {

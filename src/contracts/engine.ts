@@ -22,13 +22,19 @@ export interface EngineContract extends LayerMapContract, LookContract {
   featureCard: Call<{ readonly feature: number }, FeatureCard>;
 }
 
-export const engineProtocol = 4;
+export const engineProtocol = 5;
 
 export interface EngineInfo {
   readonly protocol: number;
   readonly pid: number;
   readonly runtime: string;
 }
+
+/** What can run a graph. */
+export type Device = 'cpu' | 'webgpu';
+
+/** What a user may ask for. */
+export type DeviceChoice = Device | 'auto';
 
 export interface ModelRequest {
   /** A GGUF file, a folder of transformers' layout, or a safetensors file in one. */
@@ -38,6 +44,11 @@ export interface ModelRequest {
   /** Where derived files (dequantised weights) may be kept. */
   readonly cacheFolder: string;
   readonly threads: number;
+  /**
+   * What the model and its SAEs run on; the CPU unless given. 'auto': WebGPU where a test run on it succeeds and as long
+   * as it does not fail, else the CPU. 'webgpu': that, or a failure.
+   */
+  readonly device?: DeviceChoice;
 }
 
 export interface LoadProgress {
@@ -59,6 +70,8 @@ export interface ModelInfo {
   readonly tokenizer?: string;
   readonly contextLength: number;
   readonly device: string;
+  /** One sentence: why 'auto' did not take another device. */
+  readonly deviceNote?: string;
   readonly precision: string;
 }
 

@@ -6,14 +6,16 @@ import type { Domains } from './domains.ts';
 import type { EngineSelection } from './engine.ts';
 import { setting, type Settings } from './settings.ts';
 
-/** What the engine is to load: what the settings name, and the domains that are known. */
+/** What the engine is to load and on which device: what the settings name, and the domains that are known. */
 export async function engineSelection(
   context: vscode.ExtensionContext,
   domains: Domains,
 ): Promise<EngineSelection> {
   const known = await domains.list();
+  const { model, saePath } = selectedFiles(context);
   return {
-    ...selectedFiles(context),
+    model: { ...model, device: setting('device') },
+    saePath,
     domains: known.map(({ name, path }) => ({ name, path })),
   };
 }

@@ -1,4 +1,5 @@
 import * as vscode from 'vscode';
+import type { DeviceChoice } from '../contracts/engine.ts';
 
 /** What the document's tokens are tinted by. */
 export type TintMode = 'strongest' | 'pinned only' | 'off';
@@ -17,6 +18,8 @@ export interface Settings {
   readonly sparsity: number;
   /** 0 stands for half of the processors, at least two. */
   readonly threads: number;
+  /** Of the model and its SAEs; what trains runs on the CPU. */
+  readonly device: DeviceChoice;
   readonly 'analysis.onOpen': boolean;
   readonly 'analysis.delay': number;
   readonly 'analysis.maxCharacters': number;
@@ -51,12 +54,18 @@ export function setting<S extends keyof Settings>(name: S): Settings[S] {
     typeof value === typeof byDefault && Array.isArray(value) === Array.isArray(byDefault);
   const chosen = fits ? value : byDefault;
   if (chosen === undefined) throw new Error(`package.json declares no setting loupe.${name}`);
+  if (choices[name]?.includes(String(chosen)) === false) return byDefault ?? chosen;
   if (typeof chosen === 'number') return withinBounds(name, chosen) as Settings[S];
   if (textLists.has(name)) {
     return (chosen as readonly unknown[]).filter(isText) as readonly string[] as Settings[S];
   }
   return chosen;
 }
+
+/** What can be chosen, where another text would mean nothing. */
+const choices: Partial<Record<keyof Settings, readonly string[]>> = {
+  device: ['auto', 'webgpu', 'cpu'],
+};
 
 /** Settings whose items can only be text, whatever the user has written into them. */
 const textLists: ReadonlySet<keyof Settings> = new Set([

@@ -65,6 +65,7 @@ export class StatusItem implements vscode.Disposable {
     const stage = document && this.analyzer.of(document)?.stage;
     const facts = [
       `**${escapeMarkdown(model.name)}** on ${escapeMarkdown(model.device)}, ${escapeMarkdown(model.precision)}`,
+      ...(model.deviceNote === undefined ? [] : [escapeMarkdown(model.deviceNote)]),
       `SAE ${escapeMarkdown(sae.name)} at ${escapeMarkdown(sae.hook)}: ${sae.features} features`,
       ...domainsOn.map(({ name, features }) => `+ ${escapeMarkdown(name)}: ${features} features`),
       `k = ${k} of ${sae.maxK}`,

@@ -17,7 +17,7 @@ export async function collapseOfText(
   context: { readonly signal: AbortSignal; report(progress: LoadProgress): void },
 ): Promise<CollapseResult> {
   const { signal } = context;
-  const model = await ModelRunner.open(request.model, context);
+  const model = await ModelRunner.open({ ...request.model, device: 'cpu' }, context);
   try {
     const { layers, contextLength } = model.config;
     const text = await wholeWindows(() => documents(request.text, signal), model.tokenizer, {

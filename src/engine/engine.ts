@@ -85,7 +85,11 @@ export class Engine {
     await this.layerMaps.release('another model was loaded');
     await this.model?.dispose();
     this.model = undefined;
-    this.model = await ModelRunner.open(request, { signal, report });
+    this.model = await ModelRunner.open(request, {
+      ...{ signal, report },
+      // Whoever forked the engine keeps its lines in a log.
+      warn: message => console.warn(message),
+    });
     this.threads = request.threads;
     return this.model.info;
   }
@@ -101,7 +105,11 @@ export class Engine {
       report: (step, fraction) => report({ step, fraction }),
     });
     await this.release('another SAE was loaded');
-    this.sae = await LoadedSae.open(read, model, { ...this.analysisOptions, threads });
+    this.sae = await LoadedSae.open(read, model, {
+      ...this.analysisOptions,
+      threads,
+      ...model.on.sessionOptions,
+    });
     return this.sae.info;
   }
 

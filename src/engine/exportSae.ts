@@ -105,7 +105,7 @@ async function stitchCalibrated(
   if (k > maxK) {
     throw new Failure('usage', `${base.name} was trained for up to ${maxK} features, not ${k}.`);
   }
-  const model = await ModelRunner.open(modelRequest, { signal });
+  const model = await ModelRunner.open({ ...modelRequest, device: 'cpu' }, { signal });
   const runners: SaeRunner[] = [];
   const open = async (dictionary: Dictionary): Promise<SaeRunner> => {
     const runner = await SaeRunner.open(dictionary, { threads, maxActive });

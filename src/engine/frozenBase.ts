@@ -30,7 +30,7 @@ export async function openFrozenBase(
 ): Promise<FrozenBase> {
   const dictionary = await readDictionary(request.basePath);
   requirePlain(dictionary, 'be the base of a residual SAE');
-  const model = await ModelRunner.open(request.model, { signal });
+  const model = await ModelRunner.open({ ...request.model, device: 'cpu' }, { signal });
   try {
     requireModelFit(dictionary, model);
     requireK(dictionary, request.baseK);

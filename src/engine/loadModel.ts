@@ -5,10 +5,12 @@ import type { LoadProgress, ModelInfo, ModelRequest } from '../contracts/engine.
 import { readFittedRouters, requireFitting } from '../lime/fittedRouters.ts';
 import type { Weights } from '../models/decoderGraph.ts';
 import type { ModelConfig, Tokenizer } from '../models/model.ts';
+import { lacks } from '../onnx/devices.ts';
 import type { PlannedWeight } from '../weights/dequantised.ts';
 import type { MappedWeight } from '../weights/dequantised.ts';
 import { fileHash, sha256 } from '../weights/fileHash.ts';
 import { mappedWeights } from '../weights/mappedWeights.ts';
+import { DeviceInUse } from './deviceInUse.ts';
 import { readModelFiles } from './modelFiles.ts';
 import { externalLocation, isMappable, type SessionOptions } from './session.ts';
 
@@ -19,27 +21,38 @@ export interface LoadedModel {
   readonly tokenizer: Tokenizer;
   readonly weights: Weights;
   readonly threads: number;
+  readonly on: DeviceInUse;
 }
 
 /** Beyond this part of the machine's memory weights stay mapped, rather than copied for the kernels. */
 const copiedPart = 1 / 4;
 
-/** How sessions of the model are to be opened. */
-export function sessionOptions({ weights, threads }: LoadedModel): SessionOptions {
+/** How sessions of the model are to be opened, on its device or another. */
+export function sessionOptions(
+  { weights, threads, on }: LoadedModel,
+  where: Pick<SessionOptions, 'device' | 'deviceFailed'> = on.sessionOptions,
+): SessionOptions {
   const mapped = [...weights.values()];
   const bytes = mapped.reduce((sum, { byteLength }) => sum + byteLength, 0);
   return {
     threads,
+    ...where,
     prepack: bytes <= totalmem() * copiedPart,
-    keepConstants: mapped.some(({ type }) => type !== undefined && type !== 'float32'),
+    keepConstants:
+      lacks[where.device ?? 'cpu'].sixteenBits !== true &&
+      mapped.some(({ type }) => type !== undefined && type !== 'float32'),
   };
 }
 
+export interface LoadOptions {
+  readonly signal?: AbortSignal;
+  report?(progress: LoadProgress): void;
+  /** Hears, in one sentence, why the CPU takes another device's place. */
+  readonly warn?: ((message: string) => void) | undefined;
+}
+
 /** Reads a model's file or folder, and decodes its weights to the cache folder unless they are there. */
-export async function loadModel(
-  request: ModelRequest,
-  options: { signal?: AbortSignal; report?(progress: LoadProgress): void },
-): Promise<LoadedModel> {
+export async function loadModel(request: ModelRequest, options: LoadOptions): Promise<LoadedModel> {
   const { signal } = options;
   const { cacheFolder } = request;
   const step = (name: string, from: number, to: number) => (fraction: number) =>
@@ -52,11 +65,13 @@ export async function loadModel(
     ...{ cacheFolder, hash, signal, report: decoding },
     canMap: isMappable,
   });
+  const on = await DeviceInUse.choose(request.device ?? 'cpu', { signal, warn: options.warn });
   const routers = request.routers === undefined ? [] : await fitted(request.routers, config, hash);
   return {
     config: routers.length > 0 ? { ...config, architecture: 'lime' } : config,
     tokenizer,
     threads: request.threads,
+    on,
     weights: new Map(
       [...mapped, ...routers].map(([name, at]) => [
         name,
@@ -73,8 +88,8 @@ export async function loadModel(
       vocabulary: config.vocabulary,
       ...(tokenizer.fingerprint !== undefined && { tokenizer: tokenizer.fingerprint }),
       contextLength: config.contextLength,
-      device: 'CPU',
-      precision: precisionOf(mapped, weights),
+      ...on.told,
+      precision: precisionOf(lacks[on.device].sixteenBits ? new Map() : mapped, weights),
     },
   };
 }

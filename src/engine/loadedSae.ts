@@ -17,7 +17,7 @@ import { Analysis, type AnalysisOptions } from './analysis.ts';
 import { BoostedSae, type DomainRunner } from './boostedSae.ts';
 import type { ModelRunner } from './modelRunner.ts';
 import { requireModelFit } from './requireModelFit.ts';
-import { SaeRunner } from './saeRunner.ts';
+import { SaeRunner, type SaeRunnerOptions } from './saeRunner.ts';
 
 /** Most features of one residual SAE that count on one token: all of them at the paper's width. */
 const maxActiveOfDomain = 1024;
@@ -99,7 +99,7 @@ export class LoadedSae {
   static async open(
     read: ReadSaes,
     model: ModelRunner,
-    options: AnalysisOptions & { readonly threads: number },
+    options: AnalysisOptions & Omit<SaeRunnerOptions, 'maxActive'>,
   ): Promise<LoadedSae> {
     const { dictionary, hash } = read.base;
     const base = await SaeRunner.open(dictionary, options);

@@ -1,4 +1,4 @@
-// The engine process, and with --role=trainer the trainer's: forked by whoever wants it, ends with whoever forked it.
+// The engine process, with --role=trainer the trainer's, with --role=probe a device's test run: forked by whoever wants it, ends with whoever forked it.
 // Nothing is written to stdout; what nobody catches goes to stderr and ends the process with an exit code other than 0,
 // as Node does by itself.
 import type { EngineContract } from '../contracts/engine.ts';
@@ -6,9 +6,12 @@ import type { TrainerContract } from '../contracts/trainer.ts';
 import { serve } from '../messages/calls.ts';
 import { connectParent } from '../messages/childProcess.ts';
 import { Engine } from './engine.ts';
+import { answerProbe } from './probeRole.ts';
 import { openTrainer } from './trainerRole.ts';
 
-if (process.send) {
+if (process.argv.includes('--role=probe')) {
+  await answerProbe('webgpu');
+} else if (process.send) {
   const connection = connectParent();
   connection.onClose(() => process.exit(0));
   if (process.argv.includes('--role=trainer')) serve<TrainerContract>(connection, openTrainer());

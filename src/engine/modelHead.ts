@@ -59,9 +59,11 @@ export class ModelHead {
   private session(head: HeadRequest['head']): Promise<Session> {
     let session = this.sessions.get(head);
     if (!session) {
-      const { config, weights } = this.model;
+      const { config, weights, on } = this.model;
       const from = hookAt(2 * config.layers);
-      const graph = buildDecoder(config, weights, { from, hooks: [], head, cache: false });
+      const graph = buildDecoder(config, weights, {
+        ...{ from, hooks: [], head, cache: false, device: on.device },
+      });
       session = openSession(graph, sessionOptions(this.model));
       session.catch(() => this.sessions.delete(head));
       this.sessions.set(head, session);
@@ -103,7 +105,7 @@ export class ModelHead {
       const rows = to - from;
       const outputs = await session.run({
         [feeds.residual]: float32Tensor(residual.subarray(from * width, to * width), [rows, width]),
-        [feeds.labels]: int64Tensor(labels.subarray(from, to), [rows]),
+        [feeds.labels]: int64Tensor(labels.subarray(from, to), [rows, 1]),
         [feeds.predictions]: int64Tensor([count], [1]),
       });
       surprisal.set(float32Values(outputs[fetches.surprisal]), from);

@@ -1,11 +1,12 @@
 import { Failure } from '../common/failure.ts';
-import type { LoadProgress, ModelInfo, ModelRequest } from '../contracts/engine.ts';
+import type { ModelInfo, ModelRequest } from '../contracts/engine.ts';
 import type { Hook } from '../contracts/hooks.ts';
 import { hookNamed, hookWidth, isPattern, isResidual, spliceStart } from '../models/hooks.ts';
 import type { GraphRequest, ModelConfig, Tokenizer } from '../models/model.ts';
+import type { DeviceInUse } from './deviceInUse.ts';
 import { KeyValueCache } from './keyValueCache.ts';
 import { bufferRows, type LayerBuffers } from './layerBuffers.ts';
-import { loadModel, type LoadedModel } from './loadModel.ts';
+import { loadModel, type LoadedModel, type LoadOptions } from './loadModel.ts';
 import { ModelBody, type BodyResult } from './modelBody.ts';
 import { ModelHead, type HeadResult } from './modelHead.ts';
 import { joinedPatterns, refuseLargePattern } from './patterns.ts';
@@ -56,7 +57,6 @@ const stretch = 512;
 
 /** A loaded model: runs of token ids, and of the layers behind a replaced state of the residual stream. */
 export class ModelRunner {
-  readonly info: ModelInfo;
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer;
   private readonly model: LoadedModel;
@@ -69,18 +69,24 @@ export class ModelRunner {
 
   private constructor(model: LoadedModel) {
     this.model = model;
-    this.info = model.info;
     this.config = model.config;
     this.tokenizer = model.tokenizer;
     this.body = new ModelBody(model);
     this.head = new ModelHead(model);
   }
 
-  static async open(
-    request: ModelRequest,
-    options: { signal?: AbortSignal; report?(progress: LoadProgress): void } = {},
-  ): Promise<ModelRunner> {
+  static async open(request: ModelRequest, options: LoadOptions = {}): Promise<ModelRunner> {
     return new ModelRunner(await loadModel(request, options));
+  }
+
+  /** With the device that it runs on now. */
+  get info(): ModelInfo {
+    return { ...this.model.info, ...this.model.on.told };
+  }
+
+  /** What runs it, and the SAEs that belong to it. */
+  get on(): DeviceInUse {
+    return this.model.on;
   }
 
   async run(request: RunRequest): Promise<RunResult> {

@@ -62,7 +62,10 @@ export class ModelSegment {
   }
 
   static async open(model: LoadedModel, request: GraphRequest): Promise<ModelSegment> {
-    const graph = buildDecoder(model.config, model.weights, request);
+    const graph = buildDecoder(model.config, model.weights, {
+      ...request,
+      device: model.on.device,
+    });
     const session = await openSession(graph, sessionOptions(model));
     return new ModelSegment(session, model.config, request);
   }
@@ -105,7 +108,7 @@ export class ModelSegment {
       ...this.rotary.of(length, this.session),
       ...this.pastFeeds(input.past),
       ...this.bufferFeeds(input.buffers, tokens),
-      [feeds.lastIndex]: int32Tensor([length - 1], [1]),
+      ...this.lastIndex(length),
       [feeds.length]: int32Tensor([length], []),
     };
   }
@@ -122,10 +125,18 @@ export class ModelSegment {
     return { values: { [feeds.residual]: residual }, tokens };
   }
 
+  private lastIndex(length: number): Record<string, Tensor> {
+    if (!this.session.takes(feeds.lastIndex)) return {};
+    return { [feeds.lastIndex]: int32Tensor([length - 1], [1]) };
+  }
+
   private positions(past: number, tokens: number): Record<string, Tensor> {
-    if (!this.session.takes(feeds.positions)) return {};
+    const { session } = this;
     const indices = Array.from({ length: tokens }, (_, t) => past + t);
-    return { [feeds.positions]: int64Tensor(indices, [tokens]) };
+    return {
+      ...(session.takes(feeds.positions) && { [feeds.positions]: int64Tensor(indices, [tokens]) }),
+      ...(session.takes(feeds.places) && { [feeds.places]: int32Tensor(indices, [tokens, 1]) }),
+    };
   }
 
   private replacement(values: Float32Array | undefined, tokens: number): Record<string, Tensor> {

@@ -62,7 +62,10 @@ export class RouteRunner {
       routes: { layers, instead: new Map(drawn) },
     });
     // The weights stay mapped: the model itself may be loaded beside this one.
-    const session = await openSession(graph, { ...sessionOptions(routing.model), prepack: false });
+    const session = await openSession(graph, {
+      ...sessionOptions(routing.model, { device: 'cpu' }),
+      prepack: false,
+    });
     const sets: RouterSet[] = compare ? ['own', 'instead'] : ['own'];
     return new RouteRunner(session, routing, { layers, sets });
   }

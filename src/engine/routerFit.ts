@@ -108,7 +108,7 @@ export async function loadFitted(
   if (model.routers !== undefined) {
     throw new Failure('usage', 'Routers are fitted to a model alone, not to one with routers.');
   }
-  const loaded = await loadModel(model, { signal });
+  const loaded = await loadModel({ ...model, device: 'cpu' }, { signal });
   const { config, info } = loaded;
   if (config.architecture === 'lime') {
     throw new Failure('unsupported', `${info.name} was trained with routers of its own.`, {

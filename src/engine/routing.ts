@@ -20,7 +20,7 @@ export async function readRouting(
 ): Promise<Routing> {
   const fitted =
     request.routers === undefined ? undefined : await readFittedRouters(request.routers);
-  const model = await loadModel(request, options);
+  const model = await loadModel({ ...request, device: 'cpu' }, options);
   const routers = new Map<number, Float32Array>();
   for (let layer = 1; layer < model.config.layers; layer++) {
     const at = model.weights.get(routerName(layer));

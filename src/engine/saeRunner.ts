@@ -1,16 +1,29 @@
 import { Failure } from '../common/failure.ts';
+import type { Device } from '../contracts/engine.ts';
 import { largestK, outputWidthOf, type Dictionary } from '../saes/dictionary.ts';
-import { encoderGraph } from '../saes/encoderGraph.ts';
+import { encoderGraph, runsOn } from '../saes/encoderGraph.ts';
 import {
   prefixErrors,
   reconstruct,
   type Encoding,
   type PrefixErrors,
 } from '../saes/reconstruct.ts';
-import { float32Tensor, float32Values, openSession, type Session, type Tensor } from './session.ts';
+import {
+  float32Tensor,
+  float32Values,
+  indexValues,
+  openSession,
+  type Session,
+  type SessionOptions,
+  type Tensor,
+} from './session.ts';
 
 export interface SaeRunnerOptions {
   readonly threads: number;
+  /** The CPU unless given; SAEs that the device cannot run are the CPU's. */
+  readonly device?: Device | undefined;
+  /** As of a session's. */
+  readonly deviceFailed?: SessionOptions['deviceFailed'];
   /** Bytes of the encoder's weights from which on they are fed with each run. */
   readonly fedBytes?: number;
   /**
@@ -51,8 +64,13 @@ export class SaeRunner {
     const { rule, width, inputWidth, encoder } = dictionary;
     const maxK = Math.min(largestK(rule) ?? options.maxActive ?? 64, width);
     const isLarge = encoder.byteLength >= (options.fedBytes ?? fedBytes);
-    const session = await openSession(encoderGraph(dictionary, maxK, isLarge), {
+    const asked = options.device ?? 'cpu';
+    const device = runsOn(asked, dictionary) ? asked : 'cpu';
+    const graph = encoderGraph(dictionary, maxK, { fed: isLarge, device });
+    const session = await openSession(graph, {
       threads: options.threads,
+      device,
+      deviceFailed: options.deviceFailed,
       allowSpinning: false,
     });
     const fed = isLarge ? { encoder: float32Tensor(encoder, [width, inputWidth]) } : {};
@@ -84,7 +102,7 @@ export class SaeRunner {
         ...this.fed,
       });
       activations.set(float32Values(result['activations']), first * k);
-      features.set(int32Values(result['features']?.data), first * k);
+      features.set(featureNumbers(result['features']), first * k);
       if (result['scale']) {
         (scale ??= new Float32Array(tokens)).set(float32Values(result['scale']), first);
       }
@@ -119,7 +137,6 @@ export class SaeRunner {
   }
 }
 
-function int32Values(data: unknown): Int32Array {
-  if (data instanceof Int32Array) return data;
-  throw new Failure('internal', 'Expected an int32 tensor of feature numbers from onnxruntime.');
+function featureNumbers(tensor: Tensor | undefined): ArrayLike<number> {
+  return tensor?.data instanceof Int32Array ? tensor.data : indexValues(tensor);
 }

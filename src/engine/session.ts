@@ -3,6 +3,7 @@ import { join, parse } from 'node:path';
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
 import { Failure } from '../common/failure.ts';
 import { bfloat16ToFloat32, float16ToFloat32 } from '../common/float16.ts';
+import type { Device } from '../contracts/engine.ts';
 import type { ExternalData, StoredType } from '../onnx/graph.ts';
 
 export { Tensor } from 'onnxruntime-node';
@@ -15,6 +16,10 @@ export const runtimeVersion = `onnxruntime-node ${env.versions.node ?? 'of unkno
 
 export interface SessionOptions {
   readonly threads: number;
+  /** What runs the graph; the CPU unless given. A graph with a node that the device cannot run is refused. */
+  readonly device?: Device;
+  /** Hears why the device failed; the CPU runs the graph from then on. Absent: the failure is thrown. */
+  readonly deviceFailed?: ((why: Failure) => void) | undefined;
   /** Whether idle threads wait busily: faster runs, at the price of a busy processor between them. */
   readonly allowSpinning?: boolean;
   /** False: weights stay memory-mapped instead of being copied into the layout that the kernels like best. */
@@ -28,13 +33,21 @@ export interface SessionOptions {
   readonly memoryPattern?: boolean;
 }
 
+/** What runs a graph in a device's place, should it fail. */
+export interface InPlaceOfDevice {
+  readonly open: () => Promise<InferenceSession>;
+  readonly deviceFailed: (why: Failure) => void;
+}
+
 /** A loaded graph. Runs block the thread: only the engine's own processes may hold one. */
 export class Session {
-  private readonly session: InferenceSession;
+  private session: InferenceSession;
+  private instead: InPlaceOfDevice | undefined;
   private disposed = false;
 
-  constructor(session: InferenceSession) {
+  constructor(session: InferenceSession, instead?: InPlaceOfDevice) {
     this.session = session;
+    this.instead = instead;
   }
 
   /** Whether the graph has an input of that name. */
@@ -51,7 +64,10 @@ export class Session {
     try {
       return await this.session.run(feeds, fetches);
     } catch (error) {
-      throw runtimeFailure(error, 'The run failed');
+      const failure = runtimeFailure(error, 'The run failed');
+      if (!this.instead) throw failure;
+      await this.leaveDevice(this.instead, failure);
+      return this.run(feeds, fetches);
     }
   }
 
@@ -60,33 +76,60 @@ export class Session {
     this.disposed = true;
     await this.session.release();
   }
+
+  private async leaveDevice({ open, deviceFailed }: InPlaceOfDevice, why: Failure): Promise<void> {
+    this.instead = undefined;
+    deviceFailed(why);
+    // What is left of a session on a lost device may not even be let go of.
+    await this.session.release().catch(() => undefined);
+    this.session = await open().catch((error: unknown) => {
+      throw runtimeFailure(error, 'onnxruntime refused the graph');
+    });
+  }
 }
 
 /** Loads a graph whose external data lie at paths relative to the file system's root (`externalLocation`). */
 export async function openSession(graph: Uint8Array, options: SessionOptions): Promise<Session> {
+  const { device = 'cpu', deviceFailed } = options;
+  const onCpu = () =>
+    InferenceSession.create(graph, inferenceOptions({ ...options, device: 'cpu' }));
   try {
-    const session = await InferenceSession.create(graph, {
-      logSeverityLevel: 3,
-      intraOpNumThreads: options.threads,
-      interOpNumThreads: 1,
-      executionMode: 'sequential',
-      enableMemPattern: options.memoryPattern !== false,
-      enableCpuMemArena: options.keepConstants !== true,
-      extra: {
-        ...(options.keepConstants === true && {
-          optimization: { disable_specified_optimizers: 'ConstantFolding' },
-        }),
-        session: {
-          model_external_initializers_file_folder_path: parse(process.cwd()).root,
-          intra_op: { allow_spinning: options.allowSpinning === false ? '0' : '1' },
-          disable_prepacking: options.prepack === false ? '1' : '0',
-        },
-      },
-    });
-    return new Session(session);
+    if (device === 'cpu') return new Session(await onCpu());
+    const instead = deviceFailed && { open: onCpu, deviceFailed };
+    try {
+      return new Session(await InferenceSession.create(graph, inferenceOptions(options)), instead);
+    } catch (error) {
+      if (!deviceFailed) throw error;
+      deviceFailed(runtimeFailure(error, 'onnxruntime refused the graph'));
+      return new Session(await onCpu());
+    }
   } catch (error) {
     throw runtimeFailure(error, 'onnxruntime refused the graph');
   }
+}
+
+function inferenceOptions(options: SessionOptions): InferenceSession.SessionOptions {
+  const onWebGpu = options.device === 'webgpu';
+  return {
+    logSeverityLevel: 3,
+    intraOpNumThreads: options.threads,
+    interOpNumThreads: 1,
+    executionMode: 'sequential',
+    ...(onWebGpu && { executionProviders: ['webgpu'] }),
+    enableMemPattern: options.memoryPattern !== false,
+    enableCpuMemArena: options.keepConstants !== true,
+    extra: {
+      ...(options.keepConstants === true && {
+        optimization: { disable_specified_optimizers: 'ConstantFolding' },
+      }),
+      session: {
+        model_external_initializers_file_folder_path: parse(process.cwd()).root,
+        intra_op: { allow_spinning: options.allowSpinning === false ? '0' : '1' },
+        disable_prepacking: options.prepack === false ? '1' : '0',
+        ...(onWebGpu && { disable_cpu_ep_fallback: '1' }),
+      },
+    },
+  };
 }
 
 /** Whether onnxruntime can map the file, given by its real path: it must be on the drive that Loupe runs from. */

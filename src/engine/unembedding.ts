@@ -74,8 +74,8 @@ function tokensOf(ids: Tensor | undefined, logits: Tensor | undefined): TokenLog
   return Array.from(indexValues(ids), (id, i) => ({ id, logit: values[i] ?? NaN }));
 }
 
-function graphOf({ config, weights }: LoadedModel): Uint8Array {
-  const decoder = new DecoderGraph(config, weights, { hooks: [] });
+function graphOf({ config, weights, on }: LoadedModel): Uint8Array {
+  const decoder = new DecoderGraph(config, weights, { hooks: [], device: on.device });
   const { graph } = decoder;
   const rows = graph.input('rows', 'float32', ['N', config.width]);
   const count = graph.input('count', 'int64', [1]);

@@ -3,6 +3,7 @@ import type { DecoderGraph } from './decoderGraph.ts';
 import { feeds, fetches } from './feeds.ts';
 import { bufferShape, type KeysAndValues, layerBuffer, routed } from './lime.ts';
 import { cutHeads, padHeads, paddedWidth, rotaryColumns } from './paddedHeads.ts';
+import { type Attended, PlainAttention } from './plainAttention.ts';
 import { headShape, rotationIndex, rotationsOf } from './rotary.ts';
 import { routeNorms, type RouterSet } from './routeNorms.ts';
 
@@ -11,16 +12,22 @@ interface Projections extends KeysAndValues {
   readonly query: Value;
 }
 
+/** Padded: (1, T, H paddedWidth), (1, T, KV paddedWidth) twice. */
+type Heads = readonly [query: Value, key: Value, value: Value];
+
 /** The attention of a model's layers. Grouped queries: Ainslie et al. 2023, arXiv 2305.13245. */
 export class Attention {
   private readonly decoder: DecoderGraph;
   private readonly tables = new Map<number, readonly [Value, Value]>();
-  private lengths: readonly [Value, Value] | undefined;
+  private readonly plain: PlainAttention;
+  private last: Value | undefined;
+  private tokens: Value | undefined;
   /** LIMe: of the layers so far, those before the graph's first included. */
   private buffers: Value[] | undefined;
 
   constructor(decoder: DecoderGraph) {
     this.decoder = decoder;
+    this.plain = new PlainAttention(decoder.graph, decoder.config);
   }
 
   /** What a layer's attention gives for its input h (T, D), before any norm of it: (T, D). */
@@ -100,18 +107,59 @@ export class Attention {
   }
 
   /** What each head mixes of the values, (1, T, H paddedWidth). */
-  private mixed(inputs: readonly Value[], layer: number): Value {
-    const { graph, config, request } = this.decoder;
+  private mixed(inputs: Heads, layer: number): Value {
+    const { decoder } = this;
+    const { graph, config, request } = decoder;
+    const pattern = `blocks.${layer}.attn.hook_pattern` as const;
+    const wantsWeights = request.hooks.includes(pattern);
+    const { mixed, present, weights } = decoder.lacks.attention
+      ? this.plainly(inputs, layer)
+      : this.fused(inputs, layer, wantsWeights);
+    if (request.cache) {
+      const shape = [1, config.keyValueHeads, 'S', paddedWidth(headShape(config))];
+      graph.output(present[0], fetches.presentKey(layer), 'float32', shape);
+      graph.output(present[1], fetches.presentValue(layer), 'float32', shape);
+    }
+    if (wantsWeights && weights) {
+      graph.output(weights, pattern, 'float32', [1, config.heads, 'T', 'S']);
+      decoder.markShown(pattern);
+    }
+    return mixed;
+  }
+
+  private plainly(inputs: Heads, layer: number): Attended {
+    const { config } = this.decoder;
+    const window = config.departures?.window;
+    const [cosines, sines] = this.rotaryTables(rotationIndex(config, layer));
+    const [pastKey, pastValue] = this.past(layer);
+    return this.plain.of({
+      inputs,
+      past: pastKey && pastValue ? [pastKey, pastValue] : undefined,
+      length: this.length,
+      tables: cosines && sines ? [cosines, sines] : undefined,
+      scale: this.scale(layer),
+      window: window?.layers[layer] ? window.tokens : undefined,
+      softcap: config.departures?.attentionSoftcap,
+    });
+  }
+
+  private fused(
+    inputs: Heads,
+    layer: number,
+    wantsWeights: boolean,
+  ): Omit<Attended, 'weights'> & { readonly weights: Value | undefined } {
+    const { graph, config } = this.decoder;
     const { heads, keyValueHeads, departures } = config;
     const rotation = rotationIndex(config, layer);
     const window = departures?.window;
     const softcap = departures?.attentionSoftcap;
-    const pattern = `blocks.${layer}.attn.hook_pattern` as const;
-    const wantsPattern = request.hooks.includes(pattern);
-    const [mixed, presentKey, presentValue, weights] = graph.outputsOf(
-      wantsPattern ? 4 : 3,
+    const [mixed, key, value, weights] = graph.outputsOf(
+      wantsWeights ? 4 : 3,
       'GroupQueryAttention',
-      [...inputs, ...this.past(layer), ...this.sequence(), ...this.rotaryTables(rotation)],
+      [
+        ...[...inputs, ...this.past(layer), this.lastIndex, this.length],
+        ...this.rotaryTables(rotation),
+      ],
       {
         num_heads: BigInt(heads),
         kv_num_heads: BigInt(keyValueHeads),
@@ -120,20 +168,11 @@ export class Attention {
         ...(window?.layers[layer] && { local_window_size: BigInt(window.tokens) }),
         ...(softcap !== undefined && { softcap: { float: softcap } }),
         // 2: the weights after the softmax.
-        ...(wantsPattern && { qk_output: 2n }),
+        ...(wantsWeights && { qk_output: 2n }),
       },
       'com.microsoft',
     ) as [Value, Value, Value, Value | undefined];
-    if (request.cache) {
-      const shape = [1, keyValueHeads, 'S', paddedWidth(headShape(config))];
-      graph.output(presentKey, fetches.presentKey(layer), 'float32', shape);
-      graph.output(presentValue, fetches.presentValue(layer), 'float32', shape);
-    }
-    if (weights) {
-      graph.output(weights, pattern, 'float32', [1, heads, 'T', 'S']);
-      this.decoder.markShown(pattern);
-    }
-    return mixed;
+    return { mixed, present: [key, value], weights };
   }
 
   private scale(layer: number): number {
@@ -185,13 +224,14 @@ export class Attention {
     ];
   }
 
-  private sequence(): readonly [Value, Value] {
-    const { graph } = this.decoder;
-    this.lengths ??= [
-      graph.input(feeds.lastIndex, 'int32', [1]),
-      graph.input(feeds.length, 'int32', []),
-    ];
-    return this.lengths;
+  private get lastIndex(): Value {
+    this.last ??= this.decoder.graph.input(feeds.lastIndex, 'int32', [1]);
+    return this.last;
+  }
+
+  private get length(): Value {
+    this.tokens ??= this.decoder.graph.input(feeds.length, 'int32', []);
+    return this.tokens;
   }
 
   /** Empty where the positions are learned. */

@@ -1,6 +1,7 @@
 import { Failure } from '../common/failure.ts';
 import type { Hook } from '../contracts/hooks.ts';
 import { type ExternalData, Graph, type Value } from '../onnx/graph.ts';
+import { lacks, type Lacks } from '../onnx/devices.ts';
 import { feeds } from './feeds.ts';
 import { hookWidth } from './hooks.ts';
 import type { GraphRequest, ModelConfig } from './model.ts';
@@ -24,6 +25,11 @@ export class DecoderGraph {
     this.request = { head: 'none', cache: false, ...request };
   }
 
+  /** What the device lacks that the graph is for. */
+  get lacks(): Lacks {
+    return lacks[this.request.device ?? 'cpu'];
+  }
+
   has(name: string): boolean {
     return this.weights.has(name);
   }
@@ -45,10 +51,10 @@ export class DecoderGraph {
     return value;
   }
 
-  /** Rows of a matrix by their indices (T): only they are converted. */
+  /** Rows of a matrix by their indices (T): only they are converted, where the device can. */
   rows(name: string, indices: Value): Value {
     const { type } = this.stored(name);
-    if (type === undefined || type === 'float32') {
+    if (type === undefined || type === 'float32' || this.lacks.sixteenBits) {
       return this.graph.op('Gather', [this.weight(name), indices]);
     }
     const stored = this.graph.external(name, this.stored(name));

@@ -10,6 +10,8 @@ export const feeds = {
   replacement: 'replacement',
   /** Learned positions: the index of each token, int64 (T). */
   positions: 'positions',
+  /** The index of each token, int32 (T, 1): where the attention is made of plain ops. */
+  places: 'places',
   /** Index of the last token, int32 (1). */
   lastIndex: 'lastIndex',
   /** Number of tokens, those of the cache included, int32. */
@@ -17,7 +19,7 @@ export const feeds = {
   /** The model's rotations of at least `length` positions, float32 (R, rotaryColumns). */
   cosines: (rotation: number) => (rotation === 0 ? 'cosines' : `cosines.${rotation}`),
   sines: (rotation: number) => (rotation === 0 ? 'sines' : `sines.${rotation}`),
-  /** The token that follows each token, int64 (T). */
+  /** The token that follows each token, int64 (T, 1). */
   labels: 'labels',
   /** P, int64 (1). */
   predictions: 'predictions',

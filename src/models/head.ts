@@ -15,19 +15,19 @@ export function head(decoder: DecoderGraph, x: Value): void {
 
 /** -log softmax(logits)[label] and the likeliest tokens, so that the logits (T, V) never leave onnxruntime. */
 function loss({ graph }: DecoderGraph, logits: Value): void {
-  const labels = graph.input(feeds.labels, 'int64', ['T']);
+  const labels = graph.input(feeds.labels, 'int64', ['T', 1]);
   const predictions = graph.input(feeds.predictions, 'int64', [1]);
-  const [top, ids] = graph.ops(2, 'TopK', [logits, predictions]); // (T, P), (T, P)
+  const [top, largest] = graph.ops(2, 'TopK', [logits, predictions]); // (T, P), (T, P)
+  // An Identity beside another reader would stay, and WebGPU has none of int64.
+  const ids = graph.outputOfLast(largest, fetches.predictedIds, 'int64', ['T', 'predictions']);
   const softmax = graph.op('Softmax', [logits]); // (T, V)
   const probabilities = graph.op('GatherElements', [softmax, ids], { axis: 1n }); // (T, P)
   const first = (of: Value) =>
     graph.op('Slice', [of, graph.int64([0]), graph.int64([1]), graph.int64([1])]); // (T, 1)
   // log sum exp: the largest logit less the logarithm of its own probability, which is at least 1 / V.
   const logSum = graph.op('Sub', [first(top), graph.op('Log', [first(probabilities)])]);
-  const column = graph.op('Unsqueeze', [labels, graph.int64([1])]); // (T, 1)
-  const picked = graph.op('GatherElements', [logits, column], { axis: 1n });
+  const picked = graph.op('GatherElements', [logits, labels], { axis: 1n }); // (T, 1)
   const surprisal = graph.op('Squeeze', [graph.op('Sub', [logSum, picked]), graph.int64([1])]); // (T)
   graph.output(surprisal, fetches.surprisal, 'float32', ['T']);
-  graph.output(ids, fetches.predictedIds, 'int64', ['T', 'predictions']);
   graph.output(probabilities, fetches.probabilities, 'float32', ['T', 'predictions']);
 }

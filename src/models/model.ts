@@ -1,3 +1,4 @@
+import type { Device } from '../contracts/engine.ts';
 import type { Hook } from '../contracts/hooks.ts';
 
 /** The shape of a decoder-only transformer, whatever file it came from. */
@@ -90,6 +91,8 @@ export interface GraphRequest {
   readonly head: 'none' | 'logits' | 'loss';
   /** Whether keys and values of earlier tokens come in and those of all tokens go out. */
   readonly cache: boolean;
+  /** What it is to run on; the CPU unless given. */
+  readonly device?: Device;
   /** Weights that come in under their names with each run, in place of those of the files: what is being trained. */
   readonly fed?: ReadonlySet<string>;
   /** Of a LIMe model: what its heads take from each layer's buffer (routeNorms.ts). */

@@ -90,6 +90,16 @@ export class Graph {
     this.outputAs(value, valueInfo(name, type, shape));
   }
 
+  /** The same without a node between: for what the last op gave, which goes by that name from here on. */
+  outputOfLast(value: Value, name: string, type: ElementType, shape: readonly Dimension[]): Value {
+    const last = this.proto.node.at(-1);
+    const index = last?.output.indexOf(value.name) ?? -1;
+    if (!last || index < 0) throw new Failure('internal', `${value.name} is not of the last op.`);
+    last.output[index] = name;
+    this.proto.output.push(valueInfo(name, type, shape));
+    return { name };
+  }
+
   /** Lets `value` out under the name, of the type and shape that `info` says. */
   outputAs(value: Value, info: ValueInfoProto): void {
     this.alias(value, info.name);
@@ -110,6 +120,10 @@ export class Graph {
 
   float32(values: Float32Array, shape: readonly number[]): Value {
     return this.constant('float32', shape, values);
+  }
+
+  int32(values: readonly number[], shape: readonly number[] = [values.length]): Value {
+    return this.constant('int32', shape, Int32Array.from(values));
   }
 
   int64(values: readonly number[], shape: readonly number[] = [values.length]): Value {
@@ -202,7 +216,7 @@ export class Graph {
   private constant(
     type: ElementType,
     shape: readonly number[],
-    values: Float32Array | BigInt64Array,
+    values: Float32Array | Int32Array | BigInt64Array,
   ): Value {
     const value = { name: `%${this.made++}` };
     const { buffer, byteOffset, byteLength } = values;

@@ -1,14 +1,30 @@
+import type { Device } from '../contracts/engine.ts';
+import { lacks } from '../onnx/devices.ts';
 import { Graph, type Value } from '../onnx/graph.ts';
 import { outputWidthOf, type Dictionary } from './dictionary.ts';
 import { normalisedInput } from './inputNorm.ts';
 
+export interface EncoderGraphOptions {
+  /** The encoder's weights come in as `encoder` (F, D) with each run, and are in memory once. */
+  readonly fed?: boolean;
+  readonly device?: Device;
+}
+
+/** Whether a device can run the encoder: groupmax calculates with the numbers of features. */
+export function runsOn(device: Device, { rule }: Dictionary): boolean {
+  return rule.kind !== 'groupmax' || lacks[device].int64 !== true;
+}
+
 /**
  * The encoder as an ONNX graph: `x` (T, D) to the K largest `activations` (T, K), descending, and their `features`
  * (T, K). Where fewer than K fire, the rest have activation 0. Where a token's reconstruction is not simply the decoder's
- * bias and rows, also `scale` (T, 1) and `start` (T, O), as in `Encoding`. `fed`: the encoder's weights come in as `encoder`
- * (F, D) with each run, and are in memory once.
+ * bias and rows, also `scale` (T, 1) and `start` (T, O), as in `Encoding`.
  */
-export function encoderGraph(dictionary: Dictionary, k: number, fed = false): Uint8Array {
+export function encoderGraph(
+  dictionary: Dictionary,
+  k: number,
+  { fed = false, device = 'cpu' }: EncoderGraphOptions = {},
+): Uint8Array {
   const graph = new Graph();
   const { inputWidth: D, width: F } = dictionary;
   const encoder = fed
@@ -22,8 +38,9 @@ export function encoderGraph(dictionary: Dictionary, k: number, fed = false): Ui
   }
   const [largest, features] = strongestOf(graph, dictionary, { x, encoder }, k); // (T, K)
   graph.output(graph.op('Relu', [largest]), 'activations', 'float32', ['T', k]);
-  // int32, since JavaScript's arrays of 64-bit integers are slow.
-  graph.output(graph.op('Cast', [features], { to: int32 }), 'features', 'int32', ['T', k]);
+  if (lacks[device].int64) graph.output(features, 'features', 'int64', ['T', k]);
+  // int32 where it can be, since JavaScript's arrays of 64-bit integers are slow.
+  else graph.output(graph.op('Cast', [features], { to: int32 }), 'features', 'int32', ['T', k]);
   // What a transcoder writes is not of the activation that was normalised.
   const back = dictionary.output ? {} : { scale, shift };
   if (back.scale) graph.output(back.scale, 'scale', 'float32', ['T', 1]);

@@ -200,7 +200,7 @@ class SmallLlama {
     const table = [tokens, shape.headWidth / 2];
     return {
       ...(from === 'ids' && { [feeds.ids]: int64Tensor(ids, [tokens]) }),
-      [feeds.labels]: int64Tensor(labels, [tokens]),
+      [feeds.labels]: int64Tensor(labels, [tokens, 1]),
       [feeds.predictions]: int64Tensor([3], [1]),
       [feeds.lastIndex]: int32Tensor([tokens - 1], [1]),
       [feeds.length]: int32Tensor([tokens], []),

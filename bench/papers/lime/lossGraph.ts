@@ -76,7 +76,7 @@ export class LossGraph {
     const tokens = window.length - 1;
     return {
       [feeds.ids]: int64Tensor(window.subarray(0, tokens), [tokens]),
-      [feeds.labels]: int64Tensor(window.subarray(1), [tokens]),
+      [feeds.labels]: int64Tensor(window.subarray(1), [tokens, 1]),
       [feeds.predictions]: int64Tensor([1], [1]),
       [feeds.lastIndex]: int32Tensor([tokens - 1], [1]),
       [feeds.length]: int32Tensor([tokens], []),
