@@ -100,7 +100,8 @@ export class DecoderGraph {
   private matrix(name: string, x: Value): Value {
     const { shape, type } = this.stored(name);
     // What is differentiated keeps shapes that are known beforehand.
-    if (type === undefined || type === 'float32' || this.request.fed) return this.weight(name);
+    const isPlain = this.request.fed !== undefined || this.lacks.sixteenBits === true;
+    if (type === undefined || type === 'float32' || isPlain) return this.weight(name);
     const { graph } = this;
     const zeros = graph.op('Mul', [graph.op('Shape', [x]), graph.int64([0])]);
     const own = graph.op('Add', [zeros, graph.int64(shape)]);
