@@ -180,10 +180,13 @@ async function gather(request: TrainRequest, options: TrainOptions): Promise<Mat
     }
     return { source: store, model: store.description.model, dispose: () => store.close() };
   }
-  const runner = await ModelRunner.open({ ...request.model, device: 'cpu' }, {
-    signal: options.signal,
-    report: ({ step }) => options.log(step),
-  });
+  const runner = await ModelRunner.open(
+    { ...request.model, device: 'cpu' },
+    {
+      signal: options.signal,
+      report: ({ step }) => options.log(step),
+    },
+  );
   try {
     const material = await harvested(runner, request, options);
     return {
