@@ -49,9 +49,10 @@ export async function runCommand(page: Page, title: string): Promise<void> {
     await input.waitFor({ timeout: 5000 });
     await input.fill(`>${title}`, { timeout: 5000 });
     await row.first().waitFor({ timeout: 3000 });
+    // The list closes where an editor that is still opening takes the focus: then it is opened again.
+    await row.first().click({ timeout: 5000 });
     return true;
   });
-  await row.first().click();
   // A command may open a list of its own in the palette's place.
   await eventually('closed palette', async () => {
     const isOpen = (await input.isVisible()) && (await input.inputValue()).startsWith('>');
@@ -70,9 +71,9 @@ export async function openFile(page: Page, name: string): Promise<void> {
     await input.waitFor({ timeout: 5000 });
     await input.fill(name, { timeout: 5000 });
     await row.first().waitFor({ timeout: 5000 });
+    await row.first().click({ timeout: 5000 });
     return true;
   });
-  await row.first().click();
   await page.locator('.tab.active', { hasText: label }).waitFor();
 }
 
