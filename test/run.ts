@@ -44,7 +44,7 @@ const stages: readonly Stage[] = [
   tests('editor', ['vsix', 'setup']),
 ];
 
-/** One after another: engine tests use every core, and two editors at once would tell us about the machine. */
+/** One after another: engine tests use every core, and two editors at once would tell us about the machine. Unit tests use one. */
 function tests(name: string, needs: readonly string[]): Stage {
   return { name, needs, run: () => runTests(name) };
 }
@@ -76,7 +76,8 @@ async function runTests(folder: string): Promise<Outcome> {
     ...['--test-reporter=spec', '--test-reporter-destination=stdout'],
     ...['--test-reporter=tap', `--test-reporter-destination=${report}`],
   ];
-  const args = ['--import', 'tsx', '--test', '--test-concurrency=1', ...reporters, ...files];
+  const atOnce = `--test-concurrency=${folder === 'unit' ? 2 : 1}`;
+  const args = ['--import', 'tsx', '--test', atOnce, ...reporters, ...files];
   const code = await exitCode(node, args, { cwd: root });
   const outcome = readOutcome(readFileSync(report, 'utf8'));
   const told = outcome.failed > 0;
