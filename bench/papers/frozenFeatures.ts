@@ -1,11 +1,11 @@
-import type { TrainingKernel } from '../../src/training/trainingKernel.ts';
+import type { TrainingArrays } from '../../src/training/backend.ts';
 
 /**
  * What a step did to the first `count` features and to the decoder bias is undone by calling this after it: weights as
  * they are now, moments 0, and never dead, so that AuxK revives others.
  */
-export function frozenFeatures(kernel: TrainingKernel, count: number): () => void {
-  const { encoder, decoder, encoderBias, decoderBias, stride, sinceFired } = kernel;
+export function frozenFeatures(arrays: TrainingArrays, count: number): () => void {
+  const { encoder, decoder, encoderBias, decoderBias, stride, sinceFired } = arrays;
   const parts = [
     { parameter: encoder, length: count * stride },
     { parameter: decoder, length: count * stride },

@@ -1,6 +1,5 @@
 import { basename } from 'node:path';
-import { readKernel } from '../../src/engine/kernelFile.ts';
-import { RuntimeEncoder } from '../../src/engine/trainerEncoder.ts';
+import { openKernelBackend } from '../../src/engine/trainingBackends.ts';
 import type { Dictionary } from '../../src/saes/dictionary.ts';
 import type { ActivationSource } from '../../src/training/activations.ts';
 import type { TrainingSettings } from '../../src/training/settings.ts';
@@ -33,11 +32,10 @@ export async function trainedSae(
   const name = basename(folder);
   const trainer = await Trainer.open({
     ...{ settings, source, folder, signal },
-    wasm: await readKernel(),
-    openEncoder: kernel => RuntimeEncoder.open(kernel),
+    openBackend: openKernelBackend,
     ...(begin && { begin }),
   });
-  const restore = frozen > 0 ? frozenFeatures(trainer.kernel, frozen) : undefined;
+  const restore = frozen > 0 ? frozenFeatures(trainer.backend.arrays, frozen) : undefined;
   try {
     await trainer.run({
       signal,
@@ -53,7 +51,7 @@ export async function trainedSae(
         );
       },
     });
-    const { sinceFired } = trainer.kernel;
+    const { sinceFired } = trainer.backend.arrays;
     const dead = sinceFired.reduce((sum, since) => sum + Number(since >= settings.deadTokens), 0);
     const provenance = { training_architecture: settings.objective };
     return {

@@ -7,9 +7,8 @@ import { computed } from './boostSource.ts';
 import { boostTrainingSettings, type BoostSettings } from './boostTrain.ts';
 import { evaluate } from './evaluate.ts';
 import type { FrozenBase } from './frozenBase.ts';
-import { readKernel } from './kernelFile.ts';
 import { openResidual } from './residualRunner.ts';
-import { RuntimeEncoder } from './trainerEncoder.ts';
+import { openKernelBackend } from './trainingBackends.ts';
 
 /** Seconds per token that the parts of a training of a residual SAE take on this machine now. */
 export interface BoostPace {
@@ -93,8 +92,7 @@ async function openTrainer(
     source,
     folder: asked.folder,
     writeCheckpoint: () => Promise.resolve(),
-    wasm: await readKernel(),
-    openEncoder: kernel => RuntimeEncoder.open(kernel),
+    openBackend: openKernelBackend,
     signal,
   });
 }

@@ -13,8 +13,7 @@ import {
 } from '../training/settings.ts';
 import { Trainer, type TrainingProgress } from '../training/trainer.ts';
 import type { FrozenBase } from './frozenBase.ts';
-import { readKernel } from './kernelFile.ts';
-import { RuntimeEncoder } from './trainerEncoder.ts';
+import { openKernelBackend } from './trainingBackends.ts';
 
 /** What the settings of a training of a residual SAE follow from. */
 export interface BoostSettings {
@@ -104,8 +103,7 @@ export async function trainResidual(
     settings,
     source,
     folder,
-    wasm: await readKernel(),
-    openEncoder: kernel => RuntimeEncoder.open(kernel),
+    openBackend: openKernelBackend,
     signal,
   });
   try {

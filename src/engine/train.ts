@@ -12,11 +12,10 @@ import type { TrainingSettings } from '../training/settings.ts';
 import { Trainer, type TrainingProgress } from '../training/trainer.ts';
 import { writeAtomically } from '../weights/atomicFile.ts';
 import { openStore, refuseOther } from './activationStores.ts';
-import { readKernel } from './kernelFile.ts';
 import { ModelRunner } from './modelRunner.ts';
 import { runtimeVersion } from './session.ts';
-import { RuntimeEncoder } from './trainerEncoder.ts';
 import { harvest, ModelActivations } from './trainerSource.ts';
+import { openKernelBackend } from './trainingBackends.ts';
 
 export interface TrainRequest {
   readonly model: ModelRequest;
@@ -68,8 +67,7 @@ async function trainOn(
     settings,
     source: material.source,
     folder,
-    wasm: await readKernel(),
-    openEncoder: kernel => RuntimeEncoder.open(kernel),
+    openBackend: openKernelBackend,
     signal,
   });
   try {

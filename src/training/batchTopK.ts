@@ -1,13 +1,12 @@
 import type { ActivationRule } from '../saes/dictionary.ts';
 import type { TrainingSettings } from './settings.ts';
-import type { Sparsity } from './sparsity.ts';
-import type { TrainingKernel } from './trainingKernel.ts';
+import type { Candidates, Sparsity } from './sparsity.ts';
 
 /**
  * What the running mean of the threshold keeps of itself at each step: that of some 20 batches, so that it has followed
  * the weights by the end of a short training too.
  */
-const kept = 0.95;
+export const kept = 0.95;
 
 /**
  * BatchTopK (Bussmann et al., arXiv 2412.06410): of a batch of B samples the B K largest activations fire. The trained
@@ -33,13 +32,17 @@ export class BatchTopK implements Sparsity {
     return { kind: 'jumprelu', threshold };
   }
 
-  select({ values, shape }: TrainingKernel): void {
+  begin(): void {
+    // The first batch is selected without a threshold.
+  }
+
+  select({ values, shape }: Candidates): void {
     const smallest = keepLargest(values, shape.batch * this.k);
     const before = this.threshold[0] ?? 0;
     this.threshold[0] = before === 0 ? smallest : kept * before + (1 - kept) * smallest;
   }
 
-  apply({ values }: TrainingKernel): void {
+  apply({ values }: Candidates): void {
     const threshold = this.threshold[0] ?? NaN;
     values.forEach((value, p) => {
       if (!(value > threshold)) values[p] = 0;

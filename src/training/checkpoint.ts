@@ -2,11 +2,11 @@ import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure } from '../common/failure.ts';
 import { SafetensorsFile, writeSafetensors, type Tensor } from '../weights/safetensors.ts';
+import { parameterNames, type TrainingArrays } from './backend.ts';
 import type { RowPosition } from './shuffledRows.ts';
 import type { TrainingSettings } from './settings.ts';
 import type { Sparsity } from './sparsity.ts';
 import type { TokenStatistics } from './tokenStatistics.ts';
-import type { TrainingKernel } from './trainingKernel.ts';
 
 /** One point of the loss curve. */
 export interface CurvePoint {
@@ -16,7 +16,7 @@ export interface CurvePoint {
   readonly dead: number;
 }
 
-/** What a training remembers besides the arrays of its kernel and sparsity. */
+/** What a training remembers besides its arrays and those of its sparsity. */
 export interface TrainingState {
   readonly settings: TrainingSettings;
   readonly statistics: TokenStatistics;
@@ -34,13 +34,12 @@ export type CheckpointWriter = typeof writeSafetensors;
 const format = '2';
 /** Two files take turns: while one is written, the other is whole. */
 const generations = ['checkpoint.0.safetensors', 'checkpoint.1.safetensors'] as const;
-const parameterNames = ['encoder', 'encoderBias', 'decoder', 'decoderBias'] as const;
 const arrayNames = ['value', 'firstMoment', 'secondMoment'] as const;
 
 /** Saves weights, moments, counters and state in place of the older of the folder's two checkpoints. */
 export async function writeCheckpoint(
   folder: string,
-  kernel: TrainingKernel,
+  arrays: TrainingArrays,
   sparsity: Sparsity,
   state: TrainingState,
   write: CheckpointWriter = writeSafetensors,
@@ -49,7 +48,7 @@ export async function writeCheckpoint(
   const steps = await Promise.all(generations.map(name => stepOf(join(folder, name))));
   const [first = -1, second = -1] = steps;
   const path = join(folder, first <= second ? generations[0] : generations[1]);
-  await write(path, tensorsOf(kernel, sparsity), {
+  await write(path, tensorsOf(arrays, sparsity), {
     loupe_checkpoint: format,
     state: JSON.stringify(state),
   });
@@ -69,13 +68,13 @@ export async function findCheckpoint(
   return newest;
 }
 
-/** Puts a checkpoint's arrays into a kernel of the same shape and the objective's sparsity. */
+/** Puts a checkpoint's arrays into those of the same shape and the objective's sparsity. */
 export async function restoreArrays(
   file: SafetensorsFile,
-  kernel: TrainingKernel,
+  arrays: TrainingArrays,
   sparsity: Sparsity,
 ): Promise<void> {
-  for (const [name, tensor] of Object.entries(tensorsOf(kernel, sparsity, false))) {
+  for (const [name, tensor] of Object.entries(tensorsOf(arrays, sparsity, false))) {
     const entry = file.tensors.get(name);
     if (entry?.dtype !== tensor.dtype || entry.shape.join() !== tensor.shape.join()) {
       throw new Failure(
@@ -108,19 +107,19 @@ async function open(path: string): Promise<{ state: TrainingState; file: Safeten
 
 /** Every array that a step reads and changes; copies, since files are not written from shared memory. */
 function tensorsOf(
-  kernel: TrainingKernel,
+  arrays: TrainingArrays,
   sparsity: Sparsity,
   copy = true,
 ): Record<string, Tensor> {
   const tensors: Record<string, Tensor> = {};
   for (const name of parameterNames) {
-    const parameter = kernel[name];
+    const parameter = arrays[name];
     if (!parameter) continue;
     for (const array of arrayNames) {
       const data = parameter[array];
       const shape =
-        data.length % kernel.stride === 0 && name !== 'encoderBias'
-          ? [data.length / kernel.stride, kernel.stride]
+        data.length % arrays.stride === 0 && name !== 'encoderBias'
+          ? [data.length / arrays.stride, arrays.stride]
           : [data.length];
       tensors[`${name}.${array}`] = {
         dtype: 'F32',
@@ -136,7 +135,7 @@ function tensorsOf(
       data: copy ? Float32Array.from(data) : data,
     };
   }
-  const since = kernel.sinceFired;
+  const since = arrays.sinceFired;
   tensors['sinceFired'] = {
     dtype: 'U32',
     shape: [since.length],

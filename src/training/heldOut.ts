@@ -1,11 +1,9 @@
 import { excludedTokens } from '../saes/tokenPolicy.ts';
 import type { ActivationWindow } from './activations.ts';
-import type { Encoder } from './encoder.ts';
-import type { Sparsity } from './sparsity.ts';
+import type { TrainingArrays, TrainingBackend } from './backend.ts';
 import type { TokenStatistics } from './tokenStatistics.ts';
-import type { TrainingKernel } from './trainingKernel.ts';
 
-/** Tokens that are not trained on, scaled as the kernel's own. */
+/** Tokens that are not trained on, scaled as those that are. */
 export interface HeldOutRows {
   readonly input: Float32Array; // (N, stride)
   /** What is to be reconstructed: `input` itself but for a residual SAE. */
@@ -54,17 +52,17 @@ export function heldOutRows(
 
 /**
  * Measures rows (N, stride) at each of `ks`, ascending and at most K, by the sparsity of the trained SAE; uses the
- * kernel's batch arrays.
+ * backend's batch arrays.
  */
 export async function measureHeldOut(
-  kernel: TrainingKernel,
-  encoder: Encoder,
+  backend: Pick<TrainingBackend, 'arrays' | 'sparsity' | 'encode' | 'download'>,
   rows: HeldOutRows,
   ks: readonly number[],
-  sparsity?: Pick<Sparsity, 'apply'>,
 ): Promise<HeldOutResult> {
-  const { stride } = kernel;
-  const { batch, k } = kernel.shape;
+  await backend.download();
+  const { arrays, sparsity } = backend;
+  const { stride } = arrays;
+  const { batch, k } = arrays.shape;
   const tokens = rows.input.length / stride;
   const errors = new Float64Array(ks.length);
   let errorOfNothing = 0;
@@ -72,14 +70,14 @@ export async function measureHeldOut(
   for (let first = 0; first < tokens; first += batch) {
     const count = Math.min(batch, tokens - first);
     const [from, to] = [first * stride, (first + count) * stride];
-    kernel.input.fill(0);
-    kernel.input.set(rows.input.subarray(from, to));
-    kernel.target.set(rows.target.subarray(from, to));
-    await encoder.encode();
-    sparsity?.apply(kernel);
+    arrays.input.fill(0);
+    arrays.input.set(rows.input.subarray(from, to));
+    arrays.target.set(rows.target.subarray(from, to));
+    await backend.encode();
+    sparsity.apply(arrays);
     for (let b = 0; b < count; b++) {
-      errorOfNothing += addErrors(kernel, b, ks, errors);
-      for (let j = 0; j < k; j++) if ((kernel.values[b * k + j] ?? 0) > 0) active++;
+      errorOfNothing += addErrors(arrays, b, ks, errors);
+      for (let j = 0; j < k; j++) if ((arrays.values[b * k + j] ?? 0) > 0) active++;
     }
   }
   const total = rows.variance * tokens;
@@ -89,23 +87,23 @@ export async function measureHeldOut(
 
 /** Adds |x - xhat_k|^2 of sample b for each k; returns |x - b_dec|^2. */
 function addErrors(
-  kernel: TrainingKernel,
+  arrays: TrainingArrays,
   b: number,
   ks: readonly number[],
   errors: Float64Array,
 ): number {
-  const { stride } = kernel;
-  const { k } = kernel.shape;
+  const { stride } = arrays;
+  const { k } = arrays.shape;
   const error = new Float64Array(stride);
   for (let i = 0; i < stride; i++) {
-    error[i] = (kernel.decoderBias?.value[i] ?? 0) - (kernel.target[b * stride + i] ?? NaN);
+    error[i] = (arrays.decoderBias?.value[i] ?? 0) - (arrays.target[b * stride + i] ?? NaN);
   }
   const ofNothing = error.reduce((sum, e) => sum + e * e, 0);
   for (let j = 0, next = 0; j < k && next < ks.length; j++) {
-    const value = kernel.values[b * k + j] ?? NaN;
-    const row = Number(kernel.indices[b * k + j]) * stride;
+    const value = arrays.values[b * k + j] ?? NaN;
+    const row = Number(arrays.indices[b * k + j]) * stride;
     for (let i = 0; i < stride; i++)
-      error[i] = (error[i] ?? 0) + value * (kernel.decoder.value[row + i] ?? NaN);
+      error[i] = (error[i] ?? 0) + value * (arrays.decoder.value[row + i] ?? NaN);
     if (ks[next] === j + 1) {
       errors[next] = (errors[next] ?? 0) + error.reduce((sum, e) => sum + e * e, 0);
       next++;

@@ -1,6 +1,6 @@
+import type { TrainingArrays } from './backend.ts';
 import { randomStream, streams } from './seeds.ts';
 import type { TokenStatistics } from './tokenStatistics.ts';
-import type { TrainingKernel } from './trainingKernel.ts';
 
 /**
  * Initial weights: decoder rows of random direction and length 1, the encoder their transpose (Gao et al., arXiv
@@ -8,14 +8,14 @@ import type { TrainingKernel } from './trainingKernel.ts';
  * starts as an encoder of x - mean(x).
  */
 export function initialise(
-  kernel: TrainingKernel,
+  arrays: TrainingArrays,
   seed: number,
   statistics: TokenStatistics,
 ): void {
-  const { features, width } = kernel.shape;
+  const { features, width } = arrays.shape;
   const random = randomStream(seed, streams.weights);
   const mean = statistics.mean.map(m => m * statistics.scale);
-  kernel.decoderBias?.value.set(mean);
+  arrays.decoderBias?.value.set(mean);
   const row = new Float64Array(width);
   for (let f = 0; f < features; f++) {
     for (let i = 0; i < width; i++) row[i] = random.normal();
@@ -23,10 +23,10 @@ export function initialise(
     let projection = 0;
     for (let i = 0; i < width; i++) {
       const w = (row[i] ?? 0) / length;
-      kernel.encoder.value[f * kernel.stride + i] = w;
-      kernel.decoder.value[f * kernel.stride + i] = w;
+      arrays.encoder.value[f * arrays.stride + i] = w;
+      arrays.decoder.value[f * arrays.stride + i] = w;
       projection += w * (mean[i] ?? 0);
     }
-    kernel.encoderBias.value[f] = -projection;
+    arrays.encoderBias.value[f] = -projection;
   }
 }

@@ -1,19 +1,19 @@
 import type { ActivationRule } from '../saes/dictionary.ts';
+import type { StepOptions } from './backend.ts';
 import { keepLargest } from './batchTopK.ts';
 import type { TrainingSettings } from './settings.ts';
-import type { Sparsity } from './sparsity.ts';
-import type { StepOptions, TrainingKernel } from './trainingKernel.ts';
+import type { Candidates, LearntCandidates, Sparsity } from './sparsity.ts';
 
 type JumpReluSettings = Pick<TrainingSettings, 'features' | 'k' | 'sparsityCoefficient'>;
 
 /** Bandwidth of the straight-through kernel as a share of the first threshold: wide, for batches of a thousand. */
 const bandwidthShare = 1;
 /** What the learning rate of log theta is, in learning rates: theta has to follow weights that grow in every row. */
-const thresholdRate = 20;
+export const thresholdRate = 20;
 /** lambda = base (L0 / K)^gain: at once larger where too much fires, so that L0 does not swing about K. */
-const gain = 4;
+export const gain = 4;
 /** How fast the base follows: each step multiplies it by exp(followRate (L0 / K - 1)), the bracket at most 1. */
-const followRate = 0.02;
+export const followRate = 0.02;
 
 /**
  * JumpReLU (Rajamanoharan et al., arXiv 2407.14435): a = h where h > theta, else 0, and L = |x - xhat|^2 + lambda L0.
@@ -58,9 +58,15 @@ export class JumpRelu implements Sparsity {
     return { kind: 'jumprelu', threshold: Float32Array.from(this.logThreshold, Math.exp) };
   }
 
-  select(kernel: TrainingKernel): void {
-    const { values, indices } = kernel;
-    if (this.logThreshold[0] === -Infinity) this.begin(kernel);
+  begin({ values, shape }: Candidates): void {
+    if (this.logThreshold[0] !== -Infinity) return;
+    const theta = keepLargest(Float32Array.from(values), shape.batch * this.settings.k) || 1;
+    this.logThreshold.fill(Math.log(theta));
+    this.scalars[0] = theta * theta;
+    this.scalars[1] = bandwidthShare * theta;
+  }
+
+  select({ values, indices }: Candidates): void {
     this.readThresholds();
     const half = (this.scalars[1] ?? NaN) / 2;
     if (this.near.length !== values.length) this.near = new Uint8Array(values.length);
@@ -74,17 +80,17 @@ export class JumpRelu implements Sparsity {
     }
   }
 
-  apply({ values, indices }: TrainingKernel): void {
+  apply({ values, indices }: Candidates): void {
     this.readThresholds();
     values.forEach((h, p) => {
       if (!(h > (this.theta[Number(indices[p])] ?? NaN))) values[p] = 0;
     });
   }
 
-  learn(kernel: TrainingKernel, options: StepOptions): number {
-    const l0 = this.active / kernel.shape.batch;
+  learn(candidates: LearntCandidates, options: StepOptions): number {
+    const l0 = this.active / candidates.shape.batch;
     const coefficient = this.coefficient(l0);
-    this.step(this.gradient(kernel, coefficient), options);
+    this.step(this.gradient(candidates, coefficient), options);
     const off = Math.min(1, l0 / this.settings.k - 1);
     this.scalars[0] = (this.scalars[0] ?? NaN) * Math.exp(followRate * off);
     return coefficient * l0;
@@ -97,7 +103,10 @@ export class JumpRelu implements Sparsity {
   }
 
   /** (F) d loss / d log theta = theta d loss / d theta. */
-  private gradient({ slopes, indices, shape }: TrainingKernel, coefficient: number): Float64Array {
+  private gradient(
+    { slopes, indices, shape }: LearntCandidates,
+    coefficient: number,
+  ): Float64Array {
     const epsilon = this.scalars[1] ?? NaN;
     const gradient = new Float64Array(this.settings.features);
     for (let p = 0; p < this.near.length; p++) {
@@ -122,13 +131,6 @@ export class JumpRelu implements Sparsity {
       const root = Math.sqrt(second / (1 - o.beta2 ** o.step)) + o.epsilon;
       value[f] = (value[f] ?? NaN) - (rate * first) / root;
     });
-  }
-
-  private begin({ values, shape }: TrainingKernel): void {
-    const theta = keepLargest(Float32Array.from(values), shape.batch * this.settings.k) || 1;
-    this.logThreshold.fill(Math.log(theta));
-    this.scalars[0] = theta * theta;
-    this.scalars[1] = bandwidthShare * theta;
   }
 
   private readThresholds(): void {

@@ -2,8 +2,8 @@ import { Failure } from '../common/failure.ts';
 import type { TokenPolicy } from '../saes/dictionary.ts';
 import { excludedTokens } from '../saes/tokenPolicy.ts';
 import type { ActivationSource, ActivationWindow } from './activations.ts';
+import type { TrainingArrays } from './backend.ts';
 import { randomStream, streams } from './seeds.ts';
-import type { TrainingKernel } from './trainingKernel.ts';
 
 /** Where in the shuffled text the next batch comes from; saved in checkpoints. */
 export interface RowPosition {
@@ -53,7 +53,7 @@ export class ShuffledRows {
 
   /** Fills `input` (B, stride) with scaled rows of D, and `target` with theirs where windows have targets of their own. */
   async next(
-    { input, target, stride }: Pick<TrainingKernel, 'input' | 'target' | 'stride'>,
+    { input, target, stride }: Pick<TrainingArrays, 'input' | 'target' | 'stride'>,
     signal?: AbortSignal,
   ): Promise<void> {
     const { batch, scale, targetScale } = this.options;

@@ -1,8 +1,17 @@
 import type { ActivationRule } from '../saes/dictionary.ts';
+import type { StepOptions, TrainingArrays } from './backend.ts';
 import { BatchTopK } from './batchTopK.ts';
 import { JumpRelu } from './jumpRelu.ts';
 import type { TrainingSettings } from './settings.ts';
-import type { StepOptions, TrainingKernel } from './trainingKernel.ts';
+
+/** The candidates of a batch, each sample's descending. */
+export type Candidates = Pick<TrainingArrays, 'values' | 'indices' | 'shape'>;
+
+/** Candidates whose step was taken. */
+export interface LearntCandidates extends Candidates {
+  /** (B, K) d loss / d activation, also of those that do not fire. */
+  readonly slopes: Float32Array;
+}
 
 /** How an objective decides which of the encoder's candidates fire, between the encoder's product and the kernel's step. */
 export interface Sparsity {
@@ -10,12 +19,14 @@ export interface Sparsity {
   readonly arrays: Readonly<Record<string, Float32Array>>;
   /** What the trained SAE does with its pre-activations. */
   readonly rule: ActivationRule;
+  /** Sets what depends on the first training batch, where that is still to be done. */
+  begin(candidates: Candidates): void;
   /** Sets to 0 those candidates of a training batch that do not fire. */
-  select(kernel: TrainingKernel): void;
+  select(candidates: Candidates): void;
   /** The same by the rule of the trained SAE, in which no sample depends on another. */
-  apply(kernel: TrainingKernel): void;
+  apply(candidates: Candidates): void;
   /** Learns from the step that was just taken; returns what sparsity added to its loss. */
-  learn(kernel: TrainingKernel, options: StepOptions): number;
+  learn(candidates: LearntCandidates, options: StepOptions): number;
 }
 
 /** The sparsity of a training's objective, as it is before the first step. */
@@ -38,6 +49,10 @@ class TopK implements Sparsity {
 
   constructor(maxK: number) {
     this.rule = { kind: 'topk', maxK };
+  }
+
+  begin(): void {
+    // Nothing is learned.
   }
 
   select(): void {

@@ -2,6 +2,7 @@ import { Failure } from '../common/failure.ts';
 import type { Gate } from '../common/gate.ts';
 import type { Dictionary } from '../saes/dictionary.ts';
 import type { ActivationSource, ActivationWindow } from './activations.ts';
+import type { OpenBackend, StepResult, TrainingArrays, TrainingBackend } from './backend.ts';
 import {
   findCheckpoint,
   restoreArrays,
@@ -9,17 +10,14 @@ import {
   type CheckpointWriter,
   type TrainingState,
 } from './checkpoint.ts';
-import type { Encoder, OpenEncoder } from './encoder.ts';
 import { heldOutRows, measureHeldOut, type HeldOutResult, type HeldOutRows } from './heldOut.ts';
 import { initialise } from './initialise.ts';
-import { budgetsOf, candidatesOf, hasThreshold } from './objective.ts';
+import { hasThreshold } from './objective.ts';
 import { learningRate } from './schedule.ts';
 import { randomStream, streams } from './seeds.ts';
 import { refuseOtherSettings, stepsOf, type TrainingSettings } from './settings.ts';
 import { firstRow, ShuffledRows } from './shuffledRows.ts';
-import { openSparsity, type Sparsity } from './sparsity.ts';
 import { measureTokens, type TokenStatistics } from './tokenStatistics.ts';
-import { TrainingKernel } from './trainingKernel.ts';
 
 /** What a trainer is made of. */
 export interface TrainerParts {
@@ -27,11 +25,10 @@ export interface TrainerParts {
   readonly source: ActivationSource;
   /** Where checkpoints are kept. */
   readonly folder: string;
-  /** The compiled src/kernel. */
-  readonly wasm: Uint8Array;
-  readonly openEncoder: OpenEncoder;
+  /** Where its steps are taken. */
+  readonly openBackend: OpenBackend;
   /** Sets the weights that a new training begins with; random ones where not given. */
-  readonly begin?: (kernel: TrainingKernel, statistics: TokenStatistics) => void;
+  readonly begin?: (arrays: TrainingArrays, statistics: TokenStatistics) => void;
   readonly writeCheckpoint?: CheckpointWriter;
   readonly signal?: AbortSignal;
 }
@@ -55,7 +52,7 @@ export interface RunOptions {
   readonly gate?: Gate | undefined;
   /** Called after every step. */
   report?(progress: TrainingProgress): void;
-  /** Called after every step, and waited for: what measures the weights uses the kernel's own arrays. */
+  /** Called after every step, and waited for: what measures the weights uses the training's own arrays. */
   afterStep?(step: number): Promise<void>;
   /** Called with each measurement on held-out windows. */
   reportHeldOut?(result: HeldOutResult, step: number): void;
@@ -73,26 +70,18 @@ const statisticsWindows = 64;
 /** Trains one SAE; can be stopped after any step and taken up again with the same result. */
 export class Trainer {
   readonly settings: TrainingSettings;
-  readonly kernel: TrainingKernel;
+  readonly backend: TrainingBackend;
   private readonly parts: TrainerParts;
-  private readonly encoder: Encoder;
-  private readonly sparsity: Sparsity;
   private readonly rows: ShuffledRows;
   private state: TrainingState;
+  /** Of the last step whose result is known. */
+  private last: StepResult = { loss: NaN, squaredError: NaN, auxiliary: NaN, dead: 0 };
 
-  private constructor(
-    parts: TrainerParts,
-    state: TrainingState,
-    kernel: TrainingKernel,
-    encoder: Encoder,
-    sparsity: Sparsity,
-  ) {
+  private constructor(parts: TrainerParts, state: TrainingState, backend: TrainingBackend) {
     this.parts = parts;
     this.settings = state.settings;
     this.state = state;
-    this.kernel = kernel;
-    this.encoder = encoder;
-    this.sparsity = sparsity;
+    this.backend = backend;
     this.rows = new ShuffledRows(
       parts.source,
       {
@@ -114,28 +103,16 @@ export class Trainer {
     const found = await findCheckpoint(parts.folder);
     if (found) refuseOtherSettings(found.state.settings, settings, parts.folder);
     const state = found ? { ...found.state, settings } : await firstState(parts);
-    const k = candidatesOf(settings.objective, settings.k, settings.features);
-    const sparsity = openSparsity(settings);
-    const kernel = await TrainingKernel.open(parts.wasm, {
-      features: settings.features,
-      width: parts.source.width,
-      k,
-      batch: settings.batch,
-      budgets: budgetsOf(settings.objective, k, settings.budgets),
-      auxiliaryK: settings.auxiliaryK,
-      decoderBias: settings.base === undefined,
-      separateTarget: settings.base !== undefined,
-      unitDecoder: settings.unitDecoder,
-      allSlopes: settings.objective === 'jumprelu',
-      threads: settings.threads,
-    });
+    const backend = await parts.openBackend({ settings, width: parts.source.width });
     try {
-      if (found) await restoreArrays(found.file, kernel, sparsity);
-      else if (parts.begin) parts.begin(kernel, state.statistics);
-      else initialise(kernel, settings.seed, state.statistics);
-      return new Trainer(parts, state, kernel, await parts.openEncoder(kernel), sparsity);
+      const { arrays, sparsity } = backend;
+      if (found) await restoreArrays(found.file, arrays, sparsity);
+      else if (parts.begin) parts.begin(arrays, state.statistics);
+      else initialise(arrays, settings.seed, state.statistics);
+      await backend.upload();
+      return new Trainer(parts, state, backend);
     } catch (error) {
-      await kernel.dispose();
+      await backend.dispose();
       throw error;
     }
   }
@@ -197,10 +174,12 @@ export class Trainer {
   }
 
   async save(): Promise<void> {
+    const { arrays, sparsity } = this.backend;
+    await this.backend.download();
     await writeCheckpoint(
       this.parts.folder,
-      this.kernel,
-      this.sparsity,
+      arrays,
+      sparsity,
       this.snapshot,
       this.parts.writeCheckpoint,
     );
@@ -219,7 +198,7 @@ export class Trainer {
 
   /** The included tokens of windows of the same activations, ready to be measured. */
   rowsOf(windows: readonly ActivationWindow[]): HeldOutRows {
-    const { stride } = this.kernel;
+    const { stride } = this.backend.arrays;
     return heldOutRows(windows, this.parts.source.width, this.state.statistics, stride);
   }
 
@@ -227,22 +206,24 @@ export class Trainer {
   async measure(rows: HeldOutRows): Promise<HeldOutResult> {
     const { k } = this.settings;
     const measure = (ks: readonly number[]): Promise<HeldOutResult> =>
-      measureHeldOut(this.kernel, this.encoder, rows, ks, this.sparsity);
+      measureHeldOut(this.backend, rows, ks);
     if (!hasThreshold(this.settings.objective))
       return measure([...[1, 2, 4, 8, 16, 32, 64, 128].filter(power => power < k), k]);
-    const result = await measure([this.kernel.shape.k]);
-    return { ...result, ev: new Map([[k, result.ev.get(this.kernel.shape.k) ?? NaN]]) };
+    const candidates = this.backend.arrays.shape.k;
+    const result = await measure([candidates]);
+    return { ...result, ev: new Map([[k, result.ev.get(candidates) ?? NaN]]) };
   }
 
-  /** The SAE as it stands, in the scale of the model's own activations. */
+  /** The SAE as it was last saved or measured, as at the end of a run; in the scale of the model's own activations. */
   dictionary(description: Pick<Dictionary, 'name' | 'model' | 'provenance'>): Dictionary {
-    const { kernel, settings } = this;
+    const { settings, backend } = this;
+    const { arrays } = backend;
     const { scale, targetScale, policy } = this.state.statistics;
     const { width } = this.parts.source;
     const matrix = (rows: Float32Array, factor: number): Float32Array => {
       const values = new Float32Array(settings.features * width);
       for (let p = 0; p < values.length; p++) {
-        values[p] = factor * (rows[Math.floor(p / width) * kernel.stride + (p % width)] ?? NaN);
+        values[p] = factor * (rows[Math.floor(p / width) * arrays.stride + (p % width)] ?? NaN);
       }
       return values;
     };
@@ -251,32 +232,26 @@ export class Trainer {
       hook: settings.hook,
       width: settings.features,
       inputWidth: width,
-      encoder: matrix(kernel.encoder.value, scale),
-      encoderBias: Float32Array.from(kernel.encoderBias.value),
-      decoder: matrix(kernel.decoder.value, 1 / targetScale),
+      encoder: matrix(arrays.encoder.value, scale),
+      encoderBias: Float32Array.from(arrays.encoderBias.value),
+      decoder: matrix(arrays.decoder.value, 1 / targetScale),
       decoderBias:
-        kernel.decoderBias &&
-        Float32Array.from(kernel.decoderBias.value.subarray(0, width), b => b / targetScale),
+        arrays.decoderBias &&
+        Float32Array.from(arrays.decoderBias.value.subarray(0, width), b => b / targetScale),
       subtractDecoderBias: false,
-      rule: this.sparsity.rule,
+      rule: backend.sparsity.rule,
       tokenPolicy: policy,
       base: settings.base,
     };
   }
 
   async dispose(): Promise<void> {
-    await this.encoder.dispose();
-    await this.kernel.dispose();
+    await this.backend.dispose();
   }
 
   private async takeStep(signal?: AbortSignal): Promise<Omit<TrainingProgress, 'tokensPerSecond'>> {
-    const { kernel, settings } = this;
-    await this.rows.next(kernel, signal);
-    await this.encoder.encode();
-    this.sparsity.select(kernel);
-    const dead = this.deadFeatures();
-    const auxiliarySlots =
-      dead.length > 0 && settings.auxiliaryK > 0 ? await this.encoder.encodeDead(dead) : 0;
+    const { backend, settings } = this;
+    await this.rows.next(backend.arrays, signal);
     const step = this.step + 1;
     const rate = learningRate(
       {
@@ -287,10 +262,10 @@ export class Trainer {
       },
       step,
     );
-    const options = { ...settings, step, learningRate: rate, auxiliarySlots };
-    const losses = kernel.step(options);
-    const loss = losses.loss + this.sparsity.learn(kernel, options);
-    if (!Number.isFinite(loss)) {
+    const read = step === 1 || step % backend.readSteps === 0 || step === this.steps;
+    this.last = (await backend.step({ ...settings, step, learningRate: rate }, read)) ?? this.last;
+    const { loss, squaredError, dead } = this.last;
+    if (read && !Number.isFinite(loss)) {
       throw new Failure('internal', `The loss is no longer a number at step ${step}.`, {
         action: 'Start again in another folder with a smaller learning rate (--lr).',
       });
@@ -302,18 +277,10 @@ export class Trainer {
       steps: this.steps,
       tokens: step * settings.batch,
       loss,
-      ev: 1 - losses.squaredError / (variance * targetScale * targetScale),
-      dead: dead.length / settings.features,
+      ev: 1 - squaredError / (variance * targetScale * targetScale),
+      dead: dead / settings.features,
       learningRate: rate,
     };
-  }
-
-  private deadFeatures(): Uint32Array {
-    const dead: number[] = [];
-    this.kernel.sinceFired.forEach((tokens, f) => {
-      if (tokens >= this.settings.deadTokens) dead.push(f);
-    });
-    return Uint32Array.from(dead);
   }
 
   private addToCurve({ step, loss, ev, dead }: Omit<TrainingProgress, 'tokensPerSecond'>): void {

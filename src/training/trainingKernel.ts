@@ -1,23 +1,18 @@
 import * as job from '../kernel/job.ts';
+import {
+  strideOf,
+  type Parameter,
+  type StepLosses,
+  type StepOptions,
+  type StepShape,
+  type TrainingArrays,
+} from './backend.ts';
 import { KernelMemory } from './kernelMemory.ts';
 import { KernelThreads } from './kernelThreads.ts';
 import type { Budgets } from './objective.ts';
 
 /** What a training kernel is made for. */
-export interface KernelShape {
-  readonly features: number; // F
-  readonly width: number; // D
-  readonly k: number; // K
-  readonly batch: number; // B
-  readonly budgets: Budgets;
-  /** Activations per sample of AuxK's reconstruction by dead features; 0: no AuxK. */
-  readonly auxiliaryK: number;
-  /** False for a residual SAE, which says nothing when nothing fires. */
-  readonly decoderBias: boolean;
-  /** Whether what is reconstructed is another array than what the encoder reads. */
-  readonly separateTarget: boolean;
-  /** Whether decoder rows are scaled to length 1 after each step. */
-  readonly unitDecoder: boolean;
+export interface KernelShape extends StepShape {
   /** Whether `slopes` are wanted of what does not fire too. */
   readonly allSlopes?: boolean;
   readonly threads: number;
@@ -25,35 +20,9 @@ export interface KernelShape {
   readonly chunk?: number;
 }
 
-/** A learned array and its AdamW moments: views of the kernel's memory. Rows of D are padded to `stride`. */
-export interface Parameter {
-  readonly value: Float32Array;
-  readonly firstMoment: Float32Array;
-  readonly secondMoment: Float32Array;
-}
-
-export interface StepOptions {
-  /** Counted from 1. */
-  readonly step: number;
-  readonly learningRate: number;
-  readonly weightDecay: number;
-  readonly beta1: number;
-  readonly beta2: number;
-  readonly epsilon: number;
-  /** Coefficient of AuxK's loss. */
-  readonly auxiliaryCoefficient: number;
+export interface KernelStepOptions extends StepOptions {
   /** Activations per sample that the auxiliary arrays hold in this step; 0: nothing is dead. */
   readonly auxiliarySlots: number;
-}
-
-/** Means over the samples of a step. */
-export interface StepLosses {
-  /** Weighted sum over the prefixes of |x - xhat_m|^2. */
-  readonly loss: number;
-  /** |x - xhat_K|^2 */
-  readonly squaredError: number;
-  /** |e - ehat|^2, before its coefficient. */
-  readonly auxiliary: number;
 }
 
 /** Bytes of prefix errors held at once unless `chunk` says otherwise. */
@@ -74,7 +43,7 @@ interface Reconstruction {
  * The training step but for the encoder's product: given which features fire on a batch, it computes the losses and
  * gradients and updates the weights. The step runs in WebAssembly, on the calling thread and `threads - 1` others.
  */
-export class TrainingKernel {
+export class TrainingKernel implements TrainingArrays {
   readonly shape: KernelShape;
   /** D padded to a multiple of 8. */
   readonly stride: number;
@@ -82,7 +51,6 @@ export class TrainingKernel {
   readonly encoderBias: Parameter; // (F)
   readonly decoder: Parameter; // (F, stride)
   readonly decoderBias: Parameter | undefined; // (stride)
-  /** What the encoder reads, and what is reconstructed (the same array unless separate). */
   readonly input: Float32Array; // (B, stride)
   readonly target: Float32Array; // (B, stride)
   /** What fires: descending, 0 where nothing does. The caller fills these before a step. */
@@ -115,7 +83,7 @@ export class TrainingKernel {
   private constructor(module: WebAssembly.Module, shape: KernelShape) {
     const { features, width, batch, threads, k, auxiliaryK } = shape;
     this.shape = shape;
-    this.stride = Math.ceil(width / 8) * 8;
+    this.stride = strideOf(width);
     const row = 4 * this.stride;
     const budgets = shape.budgets.ends.length;
     const most = Math.max(1, Math.floor(errorBytes / (budgets * row)));
@@ -210,7 +178,7 @@ export class TrainingKernel {
   }
 
   /** Losses and gradients of the batch in `input`, `target`, `values` and `indices`; updates the parameters. */
-  step(options: StepOptions): StepLosses {
+  step(options: KernelStepOptions): StepLosses {
     const { batch } = this.shape;
     const auxiliary = Math.min(options.auxiliarySlots, this.shape.auxiliaryK);
     this.setOptimizer(options);

@@ -19,8 +19,8 @@ import { Failure } from '../../src/common/failure.ts';
 import { Random } from '../../src/common/random.ts';
 import type { Dictionary } from '../../src/saes/dictionary.ts';
 import { Trainer, type TrainerParts } from '../../src/training/trainer.ts';
-import { kernelBytes } from './training/kernelBytes.ts';
-import { PlainEncoder, ToyActivations, toySettings } from './training/toy.ts';
+import { openPlainBackend } from './training/plainBackend.ts';
+import { ToyActivations, toySettings } from './training/toy.ts';
 
 let folder: string;
 before(async () => {
@@ -47,8 +47,7 @@ async function toyTrainer(name: string, more: Partial<TrainerParts> = {}): Promi
     settings: toySettings,
     source: new ToyActivations(),
     folder: join(folder, name),
-    wasm: await kernelBytes(),
-    openEncoder: kernel => Promise.resolve(new PlainEncoder(kernel)),
+    openBackend: openPlainBackend,
     ...more,
   });
 }
@@ -84,7 +83,7 @@ describe('a training that begins with the weights of a dictionary', () => {
   it('leaves frozen features as they are and trains the others', async () => {
     const frozen = 20;
     const trainer = await toyTrainer('frozen');
-    const restore = frozenFeatures(trainer.kernel, frozen);
+    const restore = frozenFeatures(trainer.backend.arrays, frozen);
     try {
       const first = trainer.dictionary(description);
       await trainer.run({

@@ -2,7 +2,7 @@ import { Failure } from '../../../src/common/failure.ts';
 import type { Dictionary } from '../../../src/saes/dictionary.ts';
 import { randomStream } from '../../../src/training/seeds.ts';
 import type { TokenStatistics } from '../../../src/training/tokenStatistics.ts';
-import type { TrainingKernel } from '../../../src/training/trainingKernel.ts';
+import type { TrainingArrays } from '../../../src/training/backend.ts';
 
 /** Rows of a dictionary by which features are copied from one to another. */
 export type Weights = Pick<
@@ -10,24 +10,24 @@ export type Weights = Pick<
   'encoder' | 'encoderBias' | 'decoder' | 'decoderBias' | 'inputWidth' | 'width'
 >;
 
-/** Gives the kernel a dictionary's features from number `first` on, in its own scale: what Trainer.dictionary undoes. */
+/** Gives a training a dictionary's features from number `first` on, in its own scale: what Trainer.dictionary undoes. */
 export function placeWeights(
-  kernel: TrainingKernel,
+  arrays: TrainingArrays,
   { scale, targetScale }: Pick<TokenStatistics, 'scale' | 'targetScale'>,
   weights: Weights,
   first = 0,
 ): void {
   const { inputWidth: D, width: F } = weights;
   for (let f = 0; f < F; f++) {
-    const at = (first + f) * kernel.stride;
+    const at = (first + f) * arrays.stride;
     for (let d = 0; d < D; d++) {
-      kernel.encoder.value[at + d] = (weights.encoder[f * D + d] ?? NaN) / scale;
-      kernel.decoder.value[at + d] = (weights.decoder[f * D + d] ?? NaN) * targetScale;
+      arrays.encoder.value[at + d] = (weights.encoder[f * D + d] ?? NaN) / scale;
+      arrays.decoder.value[at + d] = (weights.decoder[f * D + d] ?? NaN) * targetScale;
     }
   }
-  kernel.encoderBias.value.set(weights.encoderBias, first);
+  arrays.encoderBias.value.set(weights.encoderBias, first);
   weights.decoderBias?.forEach((b, d) => {
-    if (kernel.decoderBias) kernel.decoderBias.value[d] = b * targetScale;
+    if (arrays.decoderBias) arrays.decoderBias.value[d] = b * targetScale;
   });
 }
 

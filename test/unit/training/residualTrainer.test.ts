@@ -12,15 +12,13 @@ import { referenceLoss, type ReferenceParameters } from '../../../src/training/r
 import { batchTopKReference } from '../../../src/training/referenceThresholds.ts';
 import type { TrainingSettings } from '../../../src/training/settings.ts';
 import { Trainer } from '../../../src/training/trainer.ts';
-import { kernelBytes } from './kernelBytes.ts';
-import { PlainEncoder, ToyErrors, toyResidualSettings } from './toy.ts';
+import { openPlainBackend } from './plainBackend.ts';
+import { ToyErrors, toyResidualSettings } from './toy.ts';
 
 const D = 16;
-let wasm: Uint8Array;
 let root: string;
 let folder: string;
 before(async () => {
-  wasm = await kernelBytes();
   root = await mkdtemp(join(tmpdir(), 'loupe-residual-trainer-'));
 });
 after(() => rm(root, { recursive: true, force: true }));
@@ -33,15 +31,16 @@ function open(changes: Partial<TrainingSettings> = {}, inFolder = folder): Promi
     settings: { ...toyResidualSettings, ...changes },
     source: new ToyErrors(),
     folder: inFolder,
-    wasm,
-    openEncoder: kernel => Promise.resolve(new PlainEncoder(kernel)),
+    openBackend: openPlainBackend,
   });
 }
 
 const names = ['encoder', 'encoderBias', 'decoder'] as const;
 
-function parameters({ kernel }: Trainer): ReferenceParameters {
-  const [encoder, encoderBias, decoder] = names.map(name => Float64Array.from(kernel[name].value));
+function parameters({ backend }: Trainer): ReferenceParameters {
+  const [encoder, encoderBias, decoder] = names.map(name =>
+    Float64Array.from(backend.arrays[name].value),
+  );
   if (!encoder || !encoderBias || !decoder) throw new Error('no parameters');
   return { encoder, encoderBias, decoder, decoderBias: undefined };
 }
@@ -60,7 +59,8 @@ describe('Trainer of a residual SAE', () => {
             loss = progress.loss;
           },
         });
-        const { kernel, settings } = trainer;
+        const { settings } = trainer;
+        const kernel = trainer.backend.arrays;
         assert.equal(kernel.stride, D);
         assert.equal(kernel.decoderBias, undefined);
         const batch = {
@@ -209,7 +209,7 @@ describe('Trainer of a residual SAE', () => {
       try {
         await trainer.run();
         const arrays = names.flatMap(name => {
-          const { value, firstMoment, secondMoment } = trainer.kernel[name];
+          const { value, firstMoment, secondMoment } = trainer.backend.arrays[name];
           return [value, firstMoment, secondMoment].map(array => Float32Array.from(array));
         });
         return { arrays, rule: trainer.dictionary(description).rule };

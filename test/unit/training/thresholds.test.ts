@@ -144,7 +144,7 @@ describe('Thresholds in the kernel against the float64 reference', () => {
       stepTen(kernel, ({ p, batch, step, before, options }) => {
         if (step === 1) {
           const { smallest } = batchTopKReference(before, size.batch * size.k);
-          sparsity.select(kernel);
+          sparsity.begin(kernel);
           const begun = sparsity.arrays['logThreshold.value'];
           assert.ok(begun);
           begun.forEach(value => close(value, Math.log(smallest), 1e-6, 'first log theta'));

@@ -1,14 +1,13 @@
 // Trains the toy with a checkpoint at each step; once step 20 is taken, says so and waits inside step 21 to be killed.
 import { Trainer } from '../../../src/training/trainer.ts';
-import { kernelBytes } from './kernelBytes.ts';
-import { PlainEncoder, ToyActivations, toySettings } from './toy.ts';
+import { openPlainBackend } from './plainBackend.ts';
+import { ToyActivations, toySettings } from './toy.ts';
 
 const trainer = await Trainer.open({
   settings: toySettings,
   source: new ToyActivations(),
   folder: process.argv[2] ?? '',
-  wasm: await kernelBytes(),
-  openEncoder: kernel => Promise.resolve(new PlainEncoder(kernel)),
+  openBackend: openPlainBackend,
 });
 await trainer.run({
   checkpointSeconds: -1,

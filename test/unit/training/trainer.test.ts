@@ -10,15 +10,13 @@ import { Gate } from '../../../src/common/gate.ts';
 import { findCheckpoint } from '../../../src/training/checkpoint.ts';
 import type { TrainingSettings } from '../../../src/training/settings.ts';
 import { Trainer, type TrainerParts } from '../../../src/training/trainer.ts';
-import { kernelBytes } from './kernelBytes.ts';
-import { PlainEncoder, ToyActivations, toySettings } from './toy.ts';
+import { openPlainBackend } from './plainBackend.ts';
+import { ToyActivations, toySettings } from './toy.ts';
 
-let wasm: Uint8Array;
 let root: string;
 let folder: string;
 
 before(async () => {
-  wasm = await kernelBytes();
   root = await mkdtemp(join(tmpdir(), 'loupe-trainer-'));
 });
 after(() => rm(root, { recursive: true, force: true }));
@@ -34,8 +32,7 @@ function parts(
     settings: { ...toySettings, ...settings },
     source: new ToyActivations(),
     folder,
-    wasm,
-    openEncoder: kernel => Promise.resolve(new PlainEncoder(kernel)),
+    openBackend: openPlainBackend,
     ...more,
   };
 }
@@ -52,16 +49,17 @@ async function trained(given: TrainerParts): Promise<object> {
 }
 
 function bitsOf(trainer: Trainer): object {
-  const { kernel, snapshot } = trainer;
+  const { backend, snapshot } = trainer;
+  const { encoder, decoder, encoderBias, decoderBias, sinceFired } = backend.arrays;
   const { rule } = trainer.dictionary({ name: 'toy', model: undefined, provenance: {} });
-  const arrays = [kernel.encoder, kernel.decoder, kernel.encoderBias, kernel.decoderBias].flatMap(
-    p => (p ? [p.value, p.firstMoment, p.secondMoment].map(array => Float32Array.from(array)) : []),
+  const arrays = [encoder, decoder, encoderBias, decoderBias].flatMap(p =>
+    p ? [p.value, p.firstMoment, p.secondMoment].map(array => Float32Array.from(array)) : [],
   );
   // The clock is no part of the result.
 
   return {
     ...{ arrays, rule },
-    since: Uint32Array.from(kernel.sinceFired),
+    since: Uint32Array.from(sinceFired),
     state: { ...snapshot, seconds: 0 },
   };
 }

@@ -1,6 +1,7 @@
 import { after, before, describe, it } from 'node:test';
 import assert from 'node:assert/strict';
 import { Random } from '../../../src/common/random.ts';
+import type { Parameter } from '../../../src/training/backend.ts';
 import { budgetsOf, type Budgets } from '../../../src/training/objective.ts';
 import {
   adamReference,
@@ -10,11 +11,7 @@ import {
   type ReferenceEncoding,
   type ReferenceParameters,
 } from '../../../src/training/reference.ts';
-import {
-  TrainingKernel,
-  type KernelShape,
-  type Parameter,
-} from '../../../src/training/trainingKernel.ts';
+import { TrainingKernel, type KernelShape } from '../../../src/training/trainingKernel.ts';
 import { kernelBytes } from './kernelBytes.ts';
 
 interface Case {
