@@ -63,9 +63,14 @@ export class KernelBackend implements TrainingBackend {
     await this.encoder.encode();
   }
 
-  // The arrays are the kernel's own memory.
-  async download(): Promise<void> {}
-  async upload(): Promise<void> {}
+  /** Nothing to do: the arrays are the kernel's own memory. */
+  download(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  upload(): Promise<void> {
+    return Promise.resolve();
+  }
 
   async dispose(): Promise<void> {
     await this.encoder.dispose();

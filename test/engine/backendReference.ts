@@ -238,9 +238,10 @@ async function withBackend<T extends TrainingBackend>(
 /** Copies rows of D into rows of the stride; a plain vector as it is. */
 function fill({ shape, stride }: TrainingArrays, to: Float32Array, from: Float64Array): void {
   const { width } = shape;
-  if (to.length === from.length) return to.set(from);
-  for (let r = 0; r * width < from.length; r++)
-    to.set(from.subarray(r * width, (r + 1) * width), r * stride);
+  if (to.length === from.length) to.set(from);
+  else
+    for (let r = 0; r * width < from.length; r++)
+      to.set(from.subarray(r * width, (r + 1) * width), r * stride);
 }
 
 /** Rows of D out of rows of the stride. */
