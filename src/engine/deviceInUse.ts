@@ -3,7 +3,7 @@ import { probeDevice, type ProbeOptions } from './deviceProbe.ts';
 import type { SessionOptions } from './session.ts';
 
 /** As people know them. */
-const names: Readonly<Record<Device, string>> = { cpu: 'CPU', webgpu: 'WebGPU' };
+export const deviceNames: Readonly<Record<Device, string>> = { cpu: 'CPU', webgpu: 'WebGPU' };
 
 export interface DeviceOptions extends ProbeOptions {
   /** Hears, in one sentence, why the CPU takes another device's place. */
@@ -39,13 +39,13 @@ export class DeviceInUse {
   /** What to say of it. */
   get told(): { readonly device: string; readonly deviceNote?: string } {
     const { current, reason } = this;
-    return { device: names[current], ...(reason !== undefined && { deviceNote: reason }) };
+    return { device: deviceNames[current], ...(reason !== undefined && { deviceNote: reason }) };
   }
 
   /** How sessions are opened on it. */
   get sessionOptions(): Pick<SessionOptions, 'device' | 'deviceFailed'> {
     if (!this.mayFail || this.current === 'cpu') return { device: this.current };
-    const name = names[this.current];
+    const name = deviceNames[this.current];
     return {
       device: this.current,
       deviceFailed: why => this.leave(`${name} failed, and the CPU goes on: ${why.message}`),

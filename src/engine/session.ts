@@ -31,6 +31,8 @@ export interface SessionOptions {
   readonly keepConstants?: boolean;
   /** False: memory is not laid out ahead by what the first run needed; less of it, and slower by a little. */
   readonly memoryPattern?: boolean;
+  /** Outputs that stay on the device (WebGPU's alone can): to be fed to sessions there, and disposed of. */
+  readonly heldOutputs?: readonly string[];
 }
 
 /** What runs a graph in a device's place, should it fail. */
@@ -116,6 +118,9 @@ function inferenceOptions(options: SessionOptions): InferenceSession.SessionOpti
     interOpNumThreads: 1,
     executionMode: 'sequential',
     ...(onWebGpu && { executionProviders: ['webgpu'] }),
+    preferredOutputLocation: Object.fromEntries(
+      (options.heldOutputs ?? []).map(name => [name, 'gpu-buffer' as const]),
+    ),
     enableMemPattern: options.memoryPattern !== false,
     enableCpuMemArena: options.keepConstants !== true,
     extra: {

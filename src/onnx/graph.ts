@@ -15,7 +15,7 @@ import {
 } from 'onnx-buf';
 import { Failure } from '../common/failure.ts';
 
-export type ElementType = 'float32' | 'float64' | 'int32' | 'int64';
+export type ElementType = 'float32' | 'float64' | 'int32' | 'int64' | 'bool';
 
 /** How the numbers of a file may be held, which the graph reads as float32. */
 export type StoredType = 'float32' | 'float16' | 'bfloat16';
@@ -25,8 +25,9 @@ export interface Value {
   readonly name: string;
 }
 
-/** ONNX attributes are typed: a bigint is an int, a float is marked as one. */
-export type Attribute = bigint | string | readonly bigint[] | { readonly float: number };
+/** ONNX attributes are typed: a bigint is an int, a float is marked as one; a graph is the body of a loop. */
+export type Attribute =
+  bigint | string | readonly bigint[] | { readonly float: number } | { readonly body: Graph };
 
 /** A dimension: a fixed length, or the name of one that each run decides. */
 export type Dimension = number | string;
@@ -46,6 +47,7 @@ const elementTypes = {
   float64: DataType.DOUBLE,
   int32: DataType.INT32,
   int64: DataType.INT64,
+  bool: DataType.BOOL,
 } as const;
 
 const storedTypes = {
@@ -63,9 +65,12 @@ export class Graph {
   readonly proto: GraphProto;
   private readonly externals = new Map<string, Value>();
   private made: number;
+  private readonly prefix: string;
 
-  constructor(proto: GraphProto = create(GraphProtoSchema, { name: 'loupe' })) {
+  /** `prefix`: of the names that values get; the body of a loop needs others than the graph around it. */
+  constructor(proto: GraphProto = create(GraphProtoSchema, { name: 'loupe' }), prefix = '') {
     this.proto = proto;
+    this.prefix = prefix;
     this.made = firstFreeNumber(proto);
   }
 
@@ -124,6 +129,10 @@ export class Graph {
 
   int32(values: readonly number[], shape: readonly number[] = [values.length]): Value {
     return this.constant('int32', shape, Int32Array.from(values));
+  }
+
+  true(): Value {
+    return this.constant('bool', [], Uint8Array.of(1));
   }
 
   int64(values: readonly number[], shape: readonly number[] = [values.length]): Value {
@@ -186,7 +195,7 @@ export class Graph {
     attributes: Readonly<Record<string, Attribute>> = {},
     domain = '',
   ): readonly Value[] {
-    const values = Array.from({ length: count }, () => ({ name: `%${this.made++}` }));
+    const values = Array.from({ length: count }, () => ({ name: `${this.prefix}%${this.made++}` }));
     const node = create(NodeProtoSchema, {
       opType: type,
       domain,
@@ -216,9 +225,9 @@ export class Graph {
   private constant(
     type: ElementType,
     shape: readonly number[],
-    values: Float32Array | Int32Array | BigInt64Array,
+    values: Float32Array | Int32Array | BigInt64Array | Uint8Array,
   ): Value {
-    const value = { name: `%${this.made++}` };
+    const value = { name: `${this.prefix}%${this.made++}` };
     const { buffer, byteOffset, byteLength } = values;
     const initializer = create(TensorProtoSchema, {
       name: value.name,
@@ -279,5 +288,6 @@ function attributeValue(value: Attribute) {
     return { type: AttributeKind.STRING, s: new TextEncoder().encode(value) };
   }
   if ('float' in value) return { type: AttributeKind.FLOAT, f: value.float };
+  if ('body' in value) return { type: AttributeKind.GRAPH, g: value.body.proto };
   return { type: AttributeKind.INTS, ints: [...value] };
 }

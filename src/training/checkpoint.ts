@@ -2,11 +2,12 @@ import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure } from '../common/failure.ts';
 import { SafetensorsFile, writeSafetensors, type Tensor } from '../weights/safetensors.ts';
-import { parameterNames, type TrainingArrays } from './backend.ts';
+import type { TrainingArrays } from './backend.ts';
 import type { RowPosition } from './shuffledRows.ts';
 import type { TrainingSettings } from './settings.ts';
 import type { Sparsity } from './sparsity.ts';
 import type { TokenStatistics } from './tokenStatistics.ts';
+import { trainingTensors } from './trainingTensors.ts';
 
 /** One point of the loss curve. */
 export interface CurvePoint {
@@ -34,7 +35,6 @@ export type CheckpointWriter = typeof writeSafetensors;
 const format = '2';
 /** Two files take turns: while one is written, the other is whole. */
 const generations = ['checkpoint.0.safetensors', 'checkpoint.1.safetensors'] as const;
-const arrayNames = ['value', 'firstMoment', 'secondMoment'] as const;
 
 /** Saves weights, moments, counters and state in place of the older of the folder's two checkpoints. */
 export async function writeCheckpoint(
@@ -48,7 +48,7 @@ export async function writeCheckpoint(
   const steps = await Promise.all(generations.map(name => stepOf(join(folder, name))));
   const [first = -1, second = -1] = steps;
   const path = join(folder, first <= second ? generations[0] : generations[1]);
-  await write(path, tensorsOf(arrays, sparsity), {
+  await write(path, copiesOf(trainingTensors(arrays, sparsity)), {
     loupe_checkpoint: format,
     state: JSON.stringify(state),
   });
@@ -74,7 +74,7 @@ export async function restoreArrays(
   arrays: TrainingArrays,
   sparsity: Sparsity,
 ): Promise<void> {
-  for (const [name, tensor] of Object.entries(tensorsOf(arrays, sparsity, false))) {
+  for (const [name, tensor] of Object.entries(trainingTensors(arrays, sparsity))) {
     const entry = file.tensors.get(name);
     if (entry?.dtype !== tensor.dtype || entry.shape.join() !== tensor.shape.join()) {
       throw new Failure(
@@ -105,41 +105,11 @@ async function open(path: string): Promise<{ state: TrainingState; file: Safeten
   return { state: JSON.parse(text) as TrainingState, file };
 }
 
-/** Every array that a step reads and changes; copies, since files are not written from shared memory. */
-function tensorsOf(
-  arrays: TrainingArrays,
-  sparsity: Sparsity,
-  copy = true,
-): Record<string, Tensor> {
-  const tensors: Record<string, Tensor> = {};
-  for (const name of parameterNames) {
-    const parameter = arrays[name];
-    if (!parameter) continue;
-    for (const array of arrayNames) {
-      const data = parameter[array];
-      const shape =
-        data.length % arrays.stride === 0 && name !== 'encoderBias'
-          ? [data.length / arrays.stride, arrays.stride]
-          : [data.length];
-      tensors[`${name}.${array}`] = {
-        dtype: 'F32',
-        shape,
-        data: copy ? Float32Array.from(data) : data,
-      };
-    }
-  }
-  for (const [name, data] of Object.entries(sparsity.arrays)) {
-    tensors[name] = {
-      dtype: 'F32',
-      shape: [data.length],
-      data: copy ? Float32Array.from(data) : data,
-    };
-  }
-  const since = arrays.sinceFired;
-  tensors['sinceFired'] = {
-    dtype: 'U32',
-    shape: [since.length],
-    data: copy ? Uint32Array.from(since) : since,
-  };
-  return tensors;
+/** Files are not written from shared memory. */
+function copiesOf(tensors: Readonly<Record<string, Tensor>>): Record<string, Tensor> {
+  const copies = Object.entries(tensors).map(([name, tensor]) => [
+    name,
+    { ...tensor, data: tensor.data.slice() },
+  ]);
+  return Object.fromEntries(copies) as Record<string, Tensor>;
 }
