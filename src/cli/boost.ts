@@ -4,6 +4,7 @@ import type { BoostProgress, BoostRequest } from '../contracts/trainer.ts';
 import { Gate } from '../common/gate.ts';
 import { boost } from '../engine/boost.ts';
 import {
+  deviceOptions,
   integer,
   plainModelOptions,
   modelRequest,
@@ -15,6 +16,7 @@ import {
   usage,
 } from './arguments.ts';
 import type { Command, CommandInput } from './command.ts';
+import { goOnOnCpu } from './goOnOnCpu.ts';
 
 const most = Number.MAX_SAFE_INTEGER;
 const gibibyte = 2 ** 30;
@@ -31,6 +33,7 @@ export const boostCommand: Command = {
   summary: 'Train a residual SAE on the error of a frozen one on domain text (SAE Boost)',
   options: {
     ...plainModelOptions,
+    ...deviceOptions,
     base: { type: 'string' },
     'base-k': { type: 'string' },
     text: { type: 'string', multiple: true },
@@ -50,8 +53,9 @@ export const boostCommand: Command = {
 
   async run(input: CommandInput): Promise<BoostResult> {
     const asked = request(input);
-    const line = progressLine(text => input.log(text));
-    const report = await boost(asked, { signal: input.signal, gate: new Gate(), report: line });
+    const warn = (text: string): void => input.log(text);
+    const options = { signal: input.signal, gate: new Gate(), report: progressLine(warn), warn };
+    const report = await goOnOnCpu(asked, again => boost(again, options), warn);
     return { residual: asked.folder, ...report };
   },
 
@@ -101,7 +105,7 @@ function progressLine(log: (line: string) => void): (progress: BoostProgress) =>
     if (!isNew && performance.now() - told < 10_000 && progress.fraction < 1) return;
     phase = progress.phase;
     told = performance.now();
-    const { loss, domainEv, generalEv, secondsLeft, dead, tokensPerSecond } = progress;
+    const { loss, domainEv, generalEv, secondsLeft, dead, tokensPerSecond, device } = progress;
     const parts = [
       `${phase} ${(100 * progress.fraction).toFixed(0)} %`,
       phase === 'training' && loss !== null && `step ${progress.step}/${progress.steps}`,
@@ -110,6 +114,7 @@ function progressLine(log: (line: string) => void): (progress: BoostProgress) =>
       generalEv !== null && `${generalEv.toFixed(4)} (general)`,
       dead !== null && phase === 'training' && `dead ${(100 * dead).toFixed(1)} %`,
       tokensPerSecond !== null && phase === 'training' && `${tokensPerSecond.toFixed(0)} tokens/s`,
+      device !== undefined && phase === 'training' && `on ${device}`,
       secondsLeft !== null && `about ${Math.ceil(secondsLeft / 60)} min left`,
     ];
     log(parts.filter(part => part !== false).join(', '));

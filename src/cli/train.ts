@@ -4,6 +4,7 @@ import { train, type TrainRequest } from '../engine/train.ts';
 import { parseObjective } from '../training/objective.ts';
 import { defaultSettings } from '../training/settings.ts';
 import {
+  deviceOptions,
   integer,
   plainModelOptions,
   modelRequest,
@@ -13,6 +14,7 @@ import {
   usage,
 } from './arguments.ts';
 import type { Command, CommandInput } from './command.ts';
+import { goOnOnCpu } from './goOnOnCpu.ts';
 
 const largest = Number.MAX_SAFE_INTEGER;
 
@@ -23,6 +25,7 @@ export const trainCommand: Command = {
   summary: 'Train a sparse autoencoder on text; run again on the same folder to go on',
   options: {
     ...plainModelOptions,
+    ...deviceOptions,
     text: { type: 'string', multiple: true },
     layer: { type: 'string' },
     width: { type: 'string' },
@@ -45,14 +48,16 @@ export const trainCommand: Command = {
   },
 
   async run(input: CommandInput): Promise<TrainResult> {
-    return train(request(input), { signal: input.signal, log: line => input.log(line) });
+    const log = (line: string): void => input.log(line);
+    const { signal } = input;
+    return goOnOnCpu(request(input), asked => train(asked, { signal, log }), log);
   },
 
   format(result) {
-    const { sae, steps, tokens, loss, ev, dead, tokensPerSecond } = result as TrainResult;
+    const { sae, steps, tokens, loss, ev, dead, tokensPerSecond, device } = result as TrainResult;
     return [
       sae,
-      `${steps} steps, ${tokens} tokens, ${tokensPerSecond.toFixed(0)} tokens/s`,
+      `${steps} steps, ${tokens} tokens, ${tokensPerSecond.toFixed(0)} tokens/s, on ${device}`,
       `loss ${loss.toFixed(2)}, explained variance ${ev.toFixed(4)} on held-out windows, dead ${(100 * dead).toFixed(1)} %`,
     ].join('\n');
   },

@@ -10,6 +10,7 @@ export type FailureCode =
   | 'empty'
   | 'no-space' // the disk is full
   | 'out-of-memory'
+  | 'device-lost' // what ran the work stopped doing so; another device, or the same one in a new process, may
   | 'not-ready' // no model or no SAE is loaded
   | 'cancelled'
   | 'stopped' // the process that was to answer has ended

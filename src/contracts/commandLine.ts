@@ -103,6 +103,8 @@ export interface TrainResult {
   readonly ev: number;
   readonly dead: number;
   readonly tokensPerSecond: number;
+  /** What took the steps of this sitting, as people know it. */
+  readonly device: string;
 }
 
 export interface ExportResult {

@@ -143,6 +143,8 @@ export interface TrainingProgress<Phase = BoostPhase | RouterFitPhase> {
   readonly generalEvBase: number | null;
   /** Features that have fired lately, and the fraction that has not. */
   readonly alive: number | null;
+  /** What takes the steps, as people know it. */
+  readonly device?: string;
   readonly dead: number | null;
   readonly tokensPerSecond: number | null;
   /** Of everything that is left to do. */

@@ -1,3 +1,4 @@
+import type { ModelRequest } from '../contracts/engine.ts';
 import type { RouterFitRequest } from '../contracts/routerFit.ts';
 import type { BoostRequest, TrainingProgress } from '../contracts/trainer.ts';
 import type { CurvePoint, JobStatus } from '../contracts/trainingPanel.ts';
@@ -50,6 +51,17 @@ export function newJob(task: TrainingTask, now: number): TrainingJob {
     notice: null,
     report: null,
   };
+}
+
+/** The same job on the CPU. */
+export function onCpu(job: TrainingJob): TrainingJob {
+  const moved = <R extends { readonly model: ModelRequest }>(request: R): R => ({
+    ...request,
+    model: { ...request.model, device: 'cpu' },
+  });
+  return job.kind === 'residual'
+    ? { ...job, request: moved(job.request) }
+    : { ...job, request: moved(job.request) };
 }
 
 /** The job that a file holds; undefined where it holds none, as after a fault of the disk. */

@@ -10,6 +10,7 @@ import {
   extendCurve,
   hasEnded,
   newJob,
+  onCpu,
   type JobRecord,
   type TrainingJob,
   type TrainingTask,
@@ -219,11 +220,12 @@ export class TrainingQueue {
 
   /** The run ended without a report, and nobody asked it to. */
   private async stopped({ id, trainer }: Run, failure: Failure): Promise<void> {
-    if (failure.code !== 'stopped') {
+    const isDevice = failure.code === 'device-lost';
+    if (failure.code !== 'stopped' && !isDevice) {
       this.fail(id, failure);
       return;
     }
-    const reason = (await trainer?.ended) ?? 'unknown reason';
+    const reason = isDevice ? failure.message : ((await trainer?.ended) ?? 'unknown reason');
     this.parts.log(`The trainer stopped: ${reason}.`);
     if (this.jobs.get(id)?.status === 'paused') return; // it starts when it is resumed
     const policy = this.restarts.get(id) ?? new RestartPolicy();
@@ -232,10 +234,21 @@ export class TrainingQueue {
       this.change(id, {
         notice: `The trainer stopped (${reason}) and went on from its checkpoint.`,
       });
+    } else if (isDevice) {
+      this.leaveDevice(id, reason);
     } else {
       const action = 'Resume it: it goes on from its checkpoint.';
       this.fail(id, new Failure('stopped', `The trainer stopped again (${reason}).`, { action }));
     }
+  }
+
+  /** A device that failed twice is left: the CPU goes on from the checkpoint. */
+  private leaveDevice(id: string, reason: string): void {
+    const job = this.jobs.get(id);
+    if (!job) return;
+    const notice = `${reason} The CPU went on from the checkpoint.`;
+    this.jobs.set(id, onCpu(job));
+    this.change(id, { notice });
   }
 
   private fail(id: string, failure: Failure): void {

@@ -28,6 +28,7 @@ import { chooseVariant } from './chooseVariant.ts';
 import { describeFeatures } from './describe.ts';
 import { openFrozenBase, type FrozenBase } from './frozenBase.ts';
 import { openResidual } from './residualRunner.ts';
+import type { Warn } from './trainingBackends.ts';
 
 export interface BoostOptions {
   readonly signal: AbortSignal;
@@ -35,6 +36,8 @@ export interface BoostOptions {
   readonly gate: Gate;
   /** Seconds of training between checkpoints. */
   readonly checkpointSeconds?: number;
+  /** Hears, in one sentence, what became of the device that was asked for. */
+  readonly warn?: Warn;
   report(progress: BoostProgress): void;
 }
 
@@ -46,7 +49,7 @@ const describedTokens = 200_000;
  * training in the folder; leaves there the residual SAE, its feature cards and its report.
  */
 export async function boost(request: BoostRequest, options: BoostOptions): Promise<BoostReport> {
-  const frozen = await openFrozenBase(request, options.signal);
+  const frozen = await openFrozenBase(request, options.signal, options.warn);
   try {
     return await new Boost(frozen, request, options).run();
   } finally {
@@ -133,6 +136,7 @@ class Boost {
           checkpointSeconds: this.options.checkpointSeconds,
           signal,
           gate,
+          warn: this.options.warn,
           report: progress =>
             reporter.trained({ ...progress, fraction: (i + progress.fraction) / trainings.length }),
         });

@@ -8,7 +8,7 @@ import { boostTrainingSettings, type BoostSettings } from './boostTrain.ts';
 import { evaluate } from './evaluate.ts';
 import type { FrozenBase } from './frozenBase.ts';
 import { openResidual } from './residualRunner.ts';
-import { openKernelBackend } from './trainingBackends.ts';
+import { backendOn } from './trainingBackends.ts';
 
 /** Seconds per token that the parts of a training of a residual SAE take on this machine now. */
 export interface BoostPace {
@@ -92,7 +92,7 @@ async function openTrainer(
     source,
     folder: asked.folder,
     writeCheckpoint: () => Promise.resolve(),
-    openBackend: openKernelBackend,
+    openBackend: backendOn(frozen.model.on),
     signal,
   });
 }

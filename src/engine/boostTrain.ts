@@ -13,7 +13,7 @@ import {
 } from '../training/settings.ts';
 import { Trainer, type TrainingProgress } from '../training/trainer.ts';
 import type { FrozenBase } from './frozenBase.ts';
-import { openKernelBackend } from './trainingBackends.ts';
+import { backendOn, type Warn } from './trainingBackends.ts';
 
 /** What the settings of a training of a residual SAE follow from. */
 export interface BoostSettings {
@@ -39,6 +39,7 @@ export interface BoostTraining {
   readonly checkpointSeconds?: number | undefined;
   readonly signal: AbortSignal;
   readonly gate: Gate;
+  readonly warn?: Warn | undefined;
   report(progress: TrainedProgress): void;
 }
 
@@ -103,7 +104,7 @@ export async function trainResidual(
     settings,
     source,
     folder,
-    openBackend: openKernelBackend,
+    openBackend: backendOn(model.on, training.warn),
     signal,
   });
   try {
@@ -187,6 +188,7 @@ class LiveMeasures {
       dead,
       alive,
       tokensPerSecond,
+      device: this.trainer.backend.device,
       ...this.last,
     };
   }

@@ -27,15 +27,19 @@ const maxActive = 1024;
 export async function openFrozenBase(
   request: Pick<BoostRequest, 'model' | 'basePath' | 'baseK'>,
   signal: AbortSignal,
+  warn?: (message: string) => void,
 ): Promise<FrozenBase> {
   const dictionary = await readDictionary(request.basePath);
   requirePlain(dictionary, 'be the base of a residual SAE');
-  const model = await ModelRunner.open({ ...request.model, device: 'cpu' }, { signal });
+  const model = await ModelRunner.open(request.model, { signal, warn });
   try {
     requireModelFit(dictionary, model);
     requireK(dictionary, request.baseK);
     const { threads } = request.model;
-    const runner = await SaeRunner.open(dictionary, { threads, maxActive });
+    const runner = await SaeRunner.open(dictionary, {
+      ...{ threads, maxActive },
+      ...model.on.sessionOptions,
+    });
     const isTopK = dictionary.rule.kind === 'topk';
     const k = isTopK ? (request.baseK ?? runner.maxK) : runner.maxK;
     return {

@@ -160,7 +160,8 @@ export class GraphBackend implements TrainingBackend {
         this.waiting = [];
         return result;
       } catch (error) {
-        if (!Failure.is(error, 'out-of-memory') || this.parts >= this.settings.batch) throw error;
+        if (!Failure.is(error, 'out-of-memory') || this.parts >= this.settings.batch)
+          throw this.lost(error);
         await this.halve();
       }
     }
@@ -205,6 +206,14 @@ export class GraphBackend implements TrainingBackend {
     const { batch, auxiliaryK } = this.arrays.shape;
     const silence = this.silence + batch * (this.stepsSince + steps - 1);
     return auxiliaryK > 0 && silence >= this.settings.deadTokens;
+  }
+
+  private lost(error: unknown): Failure {
+    const { message } = Failure.from(error);
+    return new Failure('device-lost', `${this.device} failed: ${message}`, {
+      action: 'The training can go on from its checkpoint, on another device too.',
+      cause: error,
+    });
   }
 
   /** Half as much at a time: the same step in more parts. */

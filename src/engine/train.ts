@@ -12,10 +12,11 @@ import type { TrainingSettings } from '../training/settings.ts';
 import { Trainer, type TrainingProgress } from '../training/trainer.ts';
 import { writeAtomically } from '../weights/atomicFile.ts';
 import { openStore, refuseOther } from './activationStores.ts';
+import { DeviceInUse } from './deviceInUse.ts';
 import { ModelRunner } from './modelRunner.ts';
 import { runtimeVersion } from './session.ts';
 import { harvest, ModelActivations } from './trainerSource.ts';
-import { openKernelBackend } from './trainingBackends.ts';
+import { backendOn } from './trainingBackends.ts';
 
 export interface TrainRequest {
   readonly model: ModelRequest;
@@ -42,6 +43,8 @@ interface Material {
   readonly model: StoreDescription['model'];
   /** The tokenizer's fingerprint; not known of activations that were kept. */
   readonly tokenizer?: string | undefined;
+  /** What takes the steps. */
+  readonly on: DeviceInUse;
   dispose(): Promise<void>;
 }
 
@@ -67,7 +70,7 @@ async function trainOn(
     settings,
     source: material.source,
     folder,
-    openBackend: openKernelBackend,
+    openBackend: backendOn(material.on, log),
     signal,
   });
   try {
@@ -95,6 +98,7 @@ async function trainOn(
       ev: ev.get(settings.k) ?? NaN,
       dead: last?.dead ?? state.curve.at(-1)?.dead ?? NaN,
       tokensPerSecond: (trainer.steps * settings.batch) / state.seconds,
+      device: trainer.backend.device,
     };
     await write(trainer, request, material, {
       ...result,
@@ -176,15 +180,17 @@ async function gather(request: TrainRequest, options: TrainOptions): Promise<Mat
       await store.close();
       throw error;
     }
-    return { source: store, model: store.description.model, dispose: () => store.close() };
+    const on = await DeviceInUse.choose(request.model.device ?? 'cpu', {
+      ...options,
+      warn: options.log,
+    });
+    return { source: store, model: store.description.model, on, dispose: () => store.close() };
   }
-  const runner = await ModelRunner.open(
-    { ...request.model, device: 'cpu' },
-    {
-      signal: options.signal,
-      report: ({ step }) => options.log(step),
-    },
-  );
+  const runner = await ModelRunner.open(request.model, {
+    signal: options.signal,
+    report: ({ step }) => options.log(step),
+    warn: options.log,
+  });
   try {
     const material = await harvested(runner, request, options);
     return {
@@ -225,7 +231,7 @@ async function harvested(
   const source = new ModelActivations(runner, { hook, width, windowLength, tokenIds });
   const tokenizer = runner.tokenizer.fingerprint;
   if (activations === undefined) {
-    return { source, model, tokenizer, dispose: () => Promise.resolve() };
+    return { source, model, tokenizer, on: runner.on, dispose: () => Promise.resolve() };
   }
   const store = await openStore(activations, { model, hook, width, windowLength }, tokenIds);
   try {
@@ -240,5 +246,5 @@ async function harvested(
     await store.close();
     throw error;
   }
-  return { source: store, model, tokenizer, dispose: () => store.close() };
+  return { source: store, model, tokenizer, on: runner.on, dispose: () => store.close() };
 }

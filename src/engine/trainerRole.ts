@@ -35,7 +35,8 @@ export function openTrainer(): Handlers<TrainerContract> {
       );
     },
     plan: (request, { signal, report }) => planBoost(request, { signal, report }),
-    boost: (request, { signal, report }) => alone(() => boost(request, { signal, gate, report })),
+    boost: (request, { signal, report }) =>
+      alone(() => boost(request, { signal, gate, report, warn: message => console.warn(message) })),
     planFit: (request, { signal, report }) => planRouterFit(request, { signal, report }),
     fitRouters: (request, { signal, report }) =>
       alone(() => fitRouters(request, { signal, gate, report })),

@@ -1,9 +1,35 @@
-import type { BackendRequest, TrainingBackend } from '../training/backend.ts';
+import { Failure } from '../common/failure.ts';
+import { lacks } from '../onnx/devices.ts';
+import type { BackendRequest, OpenBackend, TrainingBackend } from '../training/backend.ts';
 import { KernelBackend } from '../training/kernelBackend.ts';
+import { deviceNames, type DeviceInUse } from './deviceInUse.ts';
+import { GraphBackend } from './graphBackend.ts';
 import { readKernel } from './kernelFile.ts';
 import { RuntimeEncoder } from './trainerEncoder.ts';
+
+/** Hears, in one sentence, what a user should know of where the steps are taken. */
+export type Warn = (message: string) => void;
 
 /** Steps on the CPU. */
 export async function openKernelBackend(request: BackendRequest): Promise<TrainingBackend> {
   return KernelBackend.open(request, await readKernel(), kernel => RuntimeEncoder.open(kernel));
+}
+
+/** Steps on the device in use; on the CPU where it cannot take them, said. */
+export function backendOn({ device }: Pick<DeviceInUse, 'device'>, warn?: Warn): OpenBackend {
+  if (device === 'cpu') return openKernelBackend;
+  return async request => {
+    try {
+      return await GraphBackend.open(request, {
+        ...{ device, warn },
+        holdsTensors: lacks[device].heldTensors !== true,
+      });
+    } catch (error) {
+      const { message } = Failure.from(error);
+      warn?.(
+        `${deviceNames[device]} cannot take the training's steps, and the CPU does: ${message}`,
+      );
+      return openKernelBackend(request);
+    }
+  };
 }

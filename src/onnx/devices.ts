@@ -11,6 +11,8 @@ export interface Lacks {
    * result, and its kernel for 16 tokens and more was wrong by a fifth of the largest value on SwiftShader.
    */
   readonly attention?: true;
+  /** Tensors that stay on the device between runs: Node's binding knows WebGPU's alone. */
+  readonly heldTensors?: true;
 }
 
 /** test/engine/webgpu.test.ts runs what is done instead against the goldens. */

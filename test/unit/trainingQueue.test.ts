@@ -247,6 +247,24 @@ describe('a trainer that is killed', () => {
     await trainer(3, 'boost chemistry');
   });
 
+  it('whose device fails starts anew on it, and the second time on the CPU', async () => {
+    const { queue } = await openWindow();
+    await queue.add(request('chemistry'));
+    const lost = new Failure('device-lost', 'WebGPU failed: the device was lost.');
+    (await trainer(0, 'boost chemistry')).fail(lost);
+    await trainer(1, 'boost chemistry');
+    assert.match(String(jobOf(queue, 'chemistry')?.notice), /device was lost.*checkpoint/);
+    assert.equal(jobOf(queue, 'chemistry')?.request.model.device, undefined);
+    (await trainer(1, 'boost chemistry')).fail(lost);
+    const third = await trainer(2, 'boost chemistry');
+    assert.match(String(jobOf(queue, 'chemistry')?.notice), /The CPU went on/);
+    assert.equal(jobOf(queue, 'chemistry')?.request.model.device, 'cpu');
+    third.finish('chemistry');
+    await until('done', () => done.length === 1);
+    assert.deepEqual(failed, []);
+    assert.ok(trainers[0]?.disposed && trainers[1]?.disposed);
+  });
+
   it('is started again and again when that happens minutes apart', async () => {
     const { queue } = await openWindow();
     await queue.add(request('chemistry'));

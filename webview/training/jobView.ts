@@ -200,8 +200,9 @@ function stateText({ status, progress, fraction }: JobState): string {
 
 function leftText({ status, progress }: JobState): string {
   if (!progress || status === 'done' || status === 'cancelled') return '';
-  const { step, steps, secondsLeft } = progress;
+  const { step, steps, secondsLeft, device } = progress;
   const parts = steps > 0 ? [`step ${formatCount(step)} of ${formatCount(steps)}`] : [];
+  if (device !== undefined) parts.push(`on ${device}`);
   if (status === 'running' && secondsLeft !== null) {
     parts.push(`about ${formatDuration(secondsLeft)} left`);
   }

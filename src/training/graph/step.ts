@@ -254,7 +254,9 @@ class Step {
   }
 
   private setMoved(name: string, moved: Moved): void {
-    for (const [part, value] of Object.entries(moved)) this.next.set(`${name}.${part}`, value);
+    this.next.set(`${name}.value`, moved.value);
+    this.next.set(`${name}.firstMoment`, moved.firstMoment);
+    this.next.set(`${name}.secondMoment`, moved.secondMoment);
   }
 
   private ofLength1(rows: Value): Value {
