@@ -121,7 +121,7 @@ export class GraphBackend implements TrainingBackend {
     await this.takeWaiting(false);
     if (this.isOfArrays) return;
     const here = Object.values(this.state).every(({ location }) => location === 'cpu');
-    const held = here ? this.state : await this.read();
+    const held = here ? this.state : await this.read('state', this.entries, this.state);
     for (const [name, { data }] of Object.entries(trainingTensors(this.arrays, this.sparsity))) {
       const values = held[here ? name : nextName(name)]?.data;
       if (!(values instanceof Float32Array || values instanceof Int32Array))
@@ -171,31 +171,37 @@ export class GraphBackend implements TrainingBackend {
     const steps = batches.length;
     const session = await this.stepSession(this.mayBeDead(steps), steps);
     const { separateTarget } = this.arrays.shape;
-    const outputs = this.entries.map(({ name }) => nextName(name));
-    const result = await session.run(
-      {
-        ...this.state,
-        x: this.rowsOf(batches.map(({ x }) => x)),
-        ...(separateTarget && { y: this.rowsOf(batches.map(({ y }) => y)) }),
-        ...scalarsOf(
-          batches.map(({ options }) => options),
-          this.stepsPerRun > 1,
-        ),
-      },
-      read ? [...outputs, 'results'] : outputs,
-    );
+    const result = await session.run({
+      ...this.state,
+      x: this.rowsOf(batches.map(({ x }) => x)),
+      ...(separateTarget && { y: this.rowsOf(batches.map(({ y }) => y)) }),
+      ...scalarsOf(
+        batches.map(({ options }) => options),
+        this.stepsPerRun > 1,
+      ),
+    });
     letGo(this.state);
     this.state = Object.fromEntries(
       this.entries.map(({ name }) => [name, result[nextName(name)] ?? missing(name)]),
     );
     this.isOfArrays = false;
     this.stepsSince += steps;
-    return read ? this.resultOf(float32Values(result['results'])) : undefined;
+    const results = { results: result['results'] ?? missing('results') };
+    try {
+      return read ? await this.resultOf(results) : undefined;
+    } finally {
+      letGo(results);
+    }
   }
 
-  private resultOf(results: Float32Array): StepResult {
+  private async resultOf(results: { readonly results: Tensor }): Promise<StepResult> {
+    const entry = { name: 'results', type: 'float32', shape: [resultNames.length] } as const;
+    const here =
+      results.results.location === 'cpu'
+        ? results.results
+        : (await this.read('results', [entry], results))[nextName('results')];
     const [loss = NaN, squaredError = NaN, auxiliary = NaN, dead = NaN, longest = NaN] =
-      results.subarray(-resultNames.length);
+      float32Values(here).subarray(-resultNames.length);
     this.silence = longest;
     this.stepsSince = 0;
     return { loss, squaredError, auxiliary: dead > 0 ? auxiliary : 0, dead };
@@ -232,7 +238,8 @@ export class GraphBackend implements TrainingBackend {
     const plan: StepPlan = { ...{ shape, settings, stride, auxiliary, parts } };
     const kind = `${auxiliary ? 'with' : 'without'} AuxK, ${steps}`;
     if (this.stepsPerRun > 1) return this.session(kind, () => stepLoopGraph(plan, entries, steps));
-    const held = entries.map(({ name }) => nextName(name));
+    // Results too: with fewer outputs asked for than the time before, onnxruntime 1.30 fails.
+    const held = [...entries.map(({ name }) => nextName(name)), 'results'];
     return this.session(kind, () => stepGraph(plan, entries), held);
   }
 
@@ -261,10 +268,10 @@ export class GraphBackend implements TrainingBackend {
     for (const session of open) await (await session.catch(() => undefined))?.dispose();
   }
 
-  /** The state in this process's memory, with the outputs' names. */
-  private async read(): Promise<Readonly<Record<string, Tensor>>> {
-    const session = await this.session('reading', () => readingGraph(this.entries));
-    return session.run(this.state);
+  /** Tensors of the device in this process's memory, with the outputs' names. */
+  private async read(what: string, entries: readonly StateEntry[], held: State): Promise<State> {
+    const session = await this.session(`reading ${what}`, () => readingGraph(entries));
+    return session.run(held);
   }
 
   private stateOf(names: readonly string[]): State {
