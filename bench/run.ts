@@ -1,5 +1,6 @@
 // `npm run bench [-- name...]`: runs the benchmarks one after another, on a machine that does nothing else.
-// `npm run bench -- papers/NAME [option...]`: runs the experiment of a paper; its options are in its main.ts.
+// `npm run bench -- papers/NAME [option...]`: runs the experiment of a paper; `npm run bench -- gpu [option...]`: on a GPU.
+// Their options are in their main.ts.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { exitCode } from '../scripts/commands.ts';
@@ -10,7 +11,8 @@ const benchmarks = readdirSync(join(root, 'bench'))
   .map(file => file.slice(0, -'.ts'.length));
 const experiments = readdirSync(join(root, 'bench/papers'), { withFileTypes: true })
   .filter(entry => entry.isDirectory())
-  .map(({ name }) => `papers/${name}`);
+  .map(({ name }) => `papers/${name}`)
+  .concat('gpu');
 
 const args = process.argv.slice(2);
 const optionsAt = args.findIndex(arg => arg.startsWith('-'));

@@ -1,11 +1,10 @@
 // Training step of an SAE against PyTorch's, against the encoder's product alone, and hierarchical against plain TopK:
 // interleaved rounds in one run. `LOUPE_PYTHON` names a Python with torch; without it, PyTorch is left out.
-import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { float32Tensor, openSession } from '../src/engine/session.ts';
 import { Graph } from '../src/onnx/graph.ts';
 import { median, ratio, takeTurns, timed, type Contestant } from './parts/contestants.ts';
+import { startStepPeer } from './parts/stepPeer.ts';
 import { randomRows, trainingStep } from './parts/trainingSteps.ts';
 
 const shape = { batch: 1024, width: 576, features: 8192, k: 64, threads: 2 };
@@ -24,13 +23,13 @@ export interface TrainingStepResult {
 
 export async function benchTrainingStep(rounds: number): Promise<TrainingStepResult> {
   const peer = process.env['LOUPE_PYTHON']
-    ? await startPeer(process.env['LOUPE_PYTHON'])
+    ? await startStepPeer(process.env['LOUPE_PYTHON'], shape)
     : undefined;
   const contestants: Contestant[] = [
     await product(),
     await trainingStep('Loupe hierarchical', shape, { objective: 'hierarchical' }),
     await trainingStep('Loupe topk', shape, { objective: 'topk' }),
-    ...(peer ? [peer.step('hierarchical'), peer.step('topk')] : []),
+    ...(peer ? [peer.contestant('hierarchical'), peer.contestant('topk')] : []),
   ];
   const times = await takeTurns(contestants, { rounds, warmUp });
   const against = (over: string, under: string, target: string) => ({
@@ -87,41 +86,6 @@ async function product(): Promise<Contestant> {
     name: 'encoder product',
     run: () => timed(() => session.run(feeds)),
     dispose: () => session.dispose(),
-  };
-}
-
-async function startPeer(python: string) {
-  const script = fileURLToPath(new URL('./peers/trainingStep.py', import.meta.url));
-  const sizes = [shape.batch, shape.width, shape.features, shape.k, shape.threads].map(String);
-  const child = spawn(python, [script, ...sizes], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    // Without these, glibc maps and unmaps every large tensor anew, which costs PyTorch half its speed.
-    env: {
-      ...process.env,
-      MALLOC_MMAP_THRESHOLD_: '4294967296',
-      MALLOC_TRIM_THRESHOLD_: '17179869184',
-    },
-  });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const next = async (): Promise<string> => {
-    const line = await lines.next();
-    if (line.done === true) throw new Error(`${python} ended: is torch installed there?`);
-    return line.value;
-  };
-  const version = await next();
-  return {
-    version,
-    step: (objective: string): Contestant => ({
-      name: `PyTorch ${objective}`,
-      run: async () => {
-        child.stdin.write(`${objective}\n`);
-        return Number(await next());
-      },
-      dispose: () => {
-        child.kill();
-        return Promise.resolve();
-      },
-    }),
   };
 }
 

@@ -1,10 +1,8 @@
 import { Random } from '../../src/common/random.ts';
-import { readKernel } from '../../src/engine/kernelFile.ts';
-import { RuntimeEncoder } from '../../src/engine/trainerEncoder.ts';
-import { budgetsOf, candidatesOf, type ObjectiveName } from '../../src/training/objective.ts';
+import { openKernelBackend } from '../../src/engine/trainingBackends.ts';
+import type { OpenBackend } from '../../src/training/backend.ts';
+import type { ObjectiveName } from '../../src/training/objective.ts';
 import { defaultSettings } from '../../src/training/settings.ts';
-import { openSparsity } from '../../src/training/sparsity.ts';
-import { TrainingKernel } from '../../src/training/trainingKernel.ts';
 import { timed, type Contestant } from './contestants.ts';
 
 export interface StepShape {
@@ -15,45 +13,39 @@ export interface StepShape {
   readonly threads: number;
 }
 
+export interface StepChoices {
+  readonly objective: ObjectiveName;
+  readonly budgets?: readonly number[] | undefined;
+  readonly openBackend?: OpenBackend;
+  /** Steps that are timed together, of which the last one's losses are read. */
+  readonly steps?: number;
+}
+
 /** Loupe's training step with random weights on random activations; without AuxK, for nothing is dead. */
 export async function trainingStep(
   name: string,
   shape: StepShape,
-  { objective, budgets }: { objective: ObjectiveName; budgets?: readonly number[] | undefined },
+  { objective, budgets, openBackend = openKernelBackend, steps = 1 }: StepChoices,
 ): Promise<Contestant> {
-  const k = candidatesOf(objective, shape.k, shape.features);
   const settings = {
-    ...defaultSettings,
-    ...{ hook: 'hook_embed' as const, tokens: shape.batch, ...shape, objective, budgets },
+    ...{ ...defaultSettings, ...shape, objective, budgets },
+    ...{ hook: 'hook_embed' as const, tokens: shape.batch, auxiliaryK: 0 },
   };
-  const kernel = await TrainingKernel.open(await readKernel(), {
-    ...shape,
-    k,
-    budgets: budgetsOf(objective, k, budgets),
-    auxiliaryK: settings.auxiliaryK,
-    decoderBias: true,
-    separateTarget: false,
-    unitDecoder: settings.unitDecoder,
-  });
-  const sparsity = openSparsity(settings);
-  const encoder = await RuntimeEncoder.open(kernel);
+  const backend = await openBackend({ settings, width: shape.width });
+  const { arrays } = backend;
   const rows = randomRows(shape.features, shape.width);
-  kernel.encoder.value.set(rows);
-  kernel.decoder.value.set(rows);
-  kernel.input.set(randomRows(shape.batch, shape.width).map(v => v * Math.sqrt(shape.width)));
+  arrays.encoder.value.set(rows);
+  arrays.decoder.value.set(rows);
+  arrays.input.set(randomRows(shape.batch, shape.width).map(v => v * Math.sqrt(shape.width)));
+  await backend.upload();
   let step = 0;
+  const take = async (): Promise<void> => {
+    for (let i = 1; i <= steps; i++) await backend.step({ ...settings, step: ++step }, i === steps);
+  };
   return {
     name,
-    run: () =>
-      timed(async () => {
-        await encoder.encode();
-        sparsity.select(kernel);
-        kernel.step({ ...settings, step: ++step, auxiliarySlots: 0 });
-      }),
-    dispose: async () => {
-      await encoder.dispose();
-      await kernel.dispose();
-    },
+    run: async () => (await timed(take)) / steps,
+    dispose: () => backend.dispose(),
   };
 }
 
