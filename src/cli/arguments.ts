@@ -2,6 +2,7 @@ import { availableParallelism, homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { embeddedModel, embeddedSae } from '../common/embedded.ts';
 import { Failure } from '../common/failure.ts';
+import { deviceChoices } from '../contracts/devices.ts';
 import type { DeviceChoice, LoadProgress, ModelRequest } from '../contracts/engine.ts';
 import { installedFile } from '../engine/installedFile.ts';
 import type { Dictionary } from '../saes/dictionary.ts';
@@ -50,8 +51,9 @@ export function modelRequest(values: Values): ModelRequest {
 }
 
 function deviceChoice(name: string): DeviceChoice {
-  if (name === 'auto' || name === 'webgpu' || name === 'cpu') return name;
-  throw usage(`--device is to be auto, webgpu or cpu, not ${name}.`);
+  const known = deviceChoices.find(choice => choice === name);
+  if (known !== undefined) return known;
+  throw usage(`--device is to be one of ${deviceChoices.join(', ')}, not ${name}.`);
 }
 
 /** The SAE that `--sae` (or another option) names, or the embedded one. */

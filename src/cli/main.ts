@@ -9,6 +9,7 @@ import { circuitsCommand } from './circuits.ts';
 import { collapseCommand } from './collapse.ts';
 import type { Command } from './command.ts';
 import { describeCommand } from './describe.ts';
+import { devicesCommand } from './devices.ts';
 import { downloadCommand } from './download.ts';
 import { evaluateCommand } from './evaluate.ts';
 import { exportCommand } from './export.ts';
@@ -38,6 +39,7 @@ const commands: readonly Command[] = [
   searchCommand,
   downloadCommand,
   saesCommand,
+  devicesCommand,
 ];
 
 const exitCodes = { success: 0, failure: 1, usage: 2, interrupted: 130 };
