@@ -1,5 +1,5 @@
-import { availableParallelism, homedir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
 import { embeddedModel, embeddedSae } from '../common/embedded.ts';
 import { Failure } from '../common/failure.ts';
 import { deviceChoices } from '../contracts/devices.ts';
@@ -9,6 +9,7 @@ import type { Dictionary } from '../saes/dictionary.ts';
 import { dictionaryHash } from '../saes/dictionaryHash.ts';
 import { readDictionary } from '../saes/readDictionary.ts';
 import { requireResidual } from '../saes/requireResidual.ts';
+import { cacheFolder } from './cacheFolder.ts';
 import type { Command, CommandInput, OptionValue } from './command.ts';
 
 type Values = CommandInput['values'];
@@ -149,13 +150,4 @@ export function loadLog(log: (line: string) => void): (progress: LoadProgress) =
     if (step !== last) log(`${step} ...`);
     last = step;
   };
-}
-
-/** Where derived files are kept, by the custom of the platform. */
-export function cacheFolder(): string {
-  const { LOUPE_CACHE, XDG_CACHE_HOME, LOCALAPPDATA } = process.env;
-  if (LOUPE_CACHE) return LOUPE_CACHE;
-  if (process.platform === 'win32') return join(LOCALAPPDATA ?? homedir(), 'loupe');
-  if (process.platform === 'darwin') return join(homedir(), 'Library', 'Caches', 'loupe');
-  return join(XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'loupe');
 }

@@ -15,11 +15,11 @@ export const devicesCommand: Command = {
   summary: 'Which devices work here, why others do not, and how fast a small run is on each.',
   options: {},
 
-  async run({ positionals, signal, log }): Promise<DevicesResult> {
+  async run({ positionals, signal, ...input }): Promise<DevicesResult> {
     if (positionals[0] !== undefined) throw usage(`'devices' takes no '${positionals[0]}'.`);
     const devices: DeviceReport[] = [];
     for (const device of Object.keys(deviceNames) as Device[]) {
-      log(`${deviceNames[device]} ...`);
+      input.log(`${deviceNames[device]} ...`);
       devices.push(await reportOf(device, signal));
     }
     return { devices };

@@ -215,3 +215,13 @@ export interface CollapseCommandResult {
 export interface DevicesResult {
   readonly devices: readonly DeviceReport[];
 }
+
+/** What `loupe cuda` found or did. */
+export interface CudaResult {
+  /** 'offered': nothing was downloaded, since --yes was not given. */
+  readonly state: 'offered' | 'installed';
+  readonly folder: string;
+  /** Bytes of the download, and where from; absent where the libraries were the user's. */
+  readonly bytes?: number;
+  readonly from?: string;
+}

@@ -9,6 +9,9 @@ export const deviceNames: Readonly<Record<Device, string>> = {
   coreml: 'CoreML',
 };
 
+/** The environment variable that names a folder with an onnxruntime-node to be used in place of Loupe's own. */
+export const runtimeVariable = 'LOUPE_RUNTIME';
+
 /** What `loupe.device` and `--device` take. */
 export const deviceChoices: readonly DeviceChoice[] = [
   ...(['auto', 'webgpu', 'cuda'] as const),

@@ -38,7 +38,8 @@ const known = new Map<Device, ProbeFindings>();
 /** Tries a device in a process of its own, so that whatever its driver does ends that process alone. */
 export async function probeDevice(device: Device, options: ProbeOptions = {}): Promise<Probe> {
   const { program } = options;
-  const answer = (program === undefined && known.get(device)) || (await answerOf(device, options));
+  const before = program === undefined ? known.get(device) : undefined;
+  const answer = before ?? (await answerOf(device, options));
   if (typeof answer === 'string') return { works: false, reason: answer };
   const { difference, milliseconds, cpuMilliseconds } = answer;
   if (!(difference < tolerance)) {

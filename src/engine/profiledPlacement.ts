@@ -34,5 +34,5 @@ function nodeOf(event: unknown) {
   const name = event['name'];
   const isRun = typeof name === 'string' && name.endsWith('_kernel_time');
   if (!isRun || typeof kind !== 'string' || typeof provider !== 'string') return undefined;
-  return /^Memcpy/.test(kind) ? undefined : { name, kind, provider };
+  return kind.startsWith('Memcpy') ? undefined : { name, kind, provider };
 }

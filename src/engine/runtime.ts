@@ -2,9 +2,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type * as OnnxRuntime from 'onnxruntime-node';
-
-/** The environment variable that names a folder with an onnxruntime-node of its own, as src/cuda lays it out. */
-export const runtimeVariable = 'LOUPE_RUNTIME';
+import { runtimeVariable } from '../contracts/devices.ts';
 
 // From its first session on, onnxruntime 1.30 collects usage for its maker unless this is set: nothing leaves the machine.
 process.env['ORT_DISABLE_TELEMETRY'] = '1';
