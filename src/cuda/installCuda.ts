@@ -13,7 +13,13 @@ import {
   requireLibrary,
 } from './cudaLibraries.ts';
 import { findPackage, type NugetPackage } from './nugetPackage.ts';
-import { isRuntime, makeRuntime, runtimeFolder, runtimeVersionIn } from './runtimeFolder.ts';
+import {
+  isRuntime,
+  makeRuntime,
+  noteOrigin,
+  runtimeFolder,
+  runtimeVersionIn,
+} from './runtimeFolder.ts';
 
 /** Where things are on this machine. */
 export interface CudaPlaces {
@@ -93,16 +99,18 @@ export async function downloadCuda(
   return folder;
 }
 
-/** Lays out the runtime with libraries of the user's: a folder that has them, which is linked to, or a package. */
+/**
+ * Lays out the runtime, at `folder` if it is named, with libraries of the user's: a folder that has them, which is linked to,
+ * or a package.
+ */
 export async function installCudaFrom(
   places: CudaPlaces,
   path: string,
-  options: InstallOptions,
-  name = '',
+  options: InstallOptions & { readonly folder?: string },
 ): Promise<string> {
   requireMachine();
   const from = resolve(path);
-  const folder = `${runtimeFolder(places.storage, runtimeVersionIn(places.modules))}${name}`;
+  const folder = options.folder ?? runtimeFolder(places.storage, runtimeVersionIn(places.modules));
   const status = await stat(from).catch(() => undefined);
   if (!status) {
     throw new Failure('not-found', `There is no ${from}.`, {
@@ -117,6 +125,7 @@ export async function installCudaFrom(
       for (const [name, at] of libraries) await symlink(at, join(into, name));
     });
   }
+  await noteOrigin(folder, from);
   return folder;
 }
 

@@ -1,5 +1,15 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { copyFile, link, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import {
+  copyFile,
+  link,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Failure } from '../common/failure.ts';
 import { parseRecord } from '../common/record.ts';
@@ -24,6 +34,30 @@ export function runtimeVersionIn(modules: string): string {
 /** Where under a storage folder the runtime with CUDA's libraries is, of one version of onnxruntime. */
 export function runtimeFolder(storage: string, version: string): string {
   return join(storage, `onnxruntime-cuda-${version}`);
+}
+
+/** The same with libraries that the user has elsewhere: beside that with the downloaded ones. */
+export function ownRuntimeFolder(storage: string, version: string): string {
+  return `${runtimeFolder(storage, version)}-own`;
+}
+
+/** Whether the runtime's libraries were taken from that file or folder, and it is as it was. */
+export async function isRuntimeFrom(folder: string, path: string): Promise<boolean> {
+  if (!isRuntime(folder)) return false;
+  const noted = await readFile(join(folder, origin), 'utf8').catch(() => '');
+  return noted === (await originOf(path));
+}
+
+/** Notes for `isRuntimeFrom` where the libraries of a runtime were taken from. */
+export async function noteOrigin(folder: string, path: string): Promise<void> {
+  await writeFile(join(folder, origin), await originOf(path));
+}
+
+const origin = 'origin.json';
+
+async function originOf(path: string): Promise<string> {
+  const { mtimeMs, size } = await stat(path).catch(() => ({ mtimeMs: 0, size: 0 }));
+  return JSON.stringify({ path, mtimeMs, size });
 }
 
 /** Whether a runtime lies there whole: its libraries come last. */
