@@ -1,3 +1,4 @@
+import type { Failure } from '../common/failure.ts';
 import {
   deviceNames,
   type DeviceState,
@@ -67,7 +68,7 @@ export class DeviceInUse {
   get sessionOptions(): Pick<SessionOptions, 'device' | 'deviceFailed'> {
     const { current } = this;
     if (current === 'cpu') return { device: current };
-    return { device: current, deviceFailed: why => this.leave(current, why.message) };
+    return { device: current, deviceFailed: why => this.leave(current, why) };
   }
 
   private async takeFirst(devices: readonly Device[], limits: ProbeOptions): Promise<void> {
@@ -89,19 +90,25 @@ export class DeviceInUse {
     return await probeDevice(device, { ...limits, ...this.options });
   }
 
-  private leave(device: Device, why: string): void {
+  private leave(device: Device, why: Failure): void {
     this.current = 'cpu';
     // The first reason; the other sessions follow it.
     if (this.failed) return;
     this.failed = true;
     this.placement = undefined;
-    this.tell(`${deviceNames[device]} failed, and the CPU goes on: ${why}`);
+    this.tell(`${deviceNames[device]} ${endOf(why)}, and the CPU goes on: ${why.message}`);
   }
 
   private tell(sentence: string): void {
     this.reasons = [...this.reasons, sentence];
     this.options.warn?.(sentence);
   }
+}
+
+/** What has become of a device, as a predicate. */
+function endOf({ code, message }: Failure): string {
+  if (code === 'out-of-memory') return 'ran out of memory';
+  return /\blost\b|device removed|reset/i.test(message) ? 'was lost' : 'failed';
 }
 
 /** One sentence: what of a device's test run was the CPU's. */

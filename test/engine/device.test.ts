@@ -354,7 +354,7 @@ describe('a session whose device fails', () => {
     deviceFailed?.(new Failure('out-of-memory', 'The run failed: no memory.'));
     deviceFailed?.(new Failure('internal', 'The run failed: the device is lost.'));
     assert.deepEqual(device.sessionOptions, { device: 'cpu' });
-    const note = 'WebGPU failed, and the CPU goes on: The run failed: no memory.';
+    const note = 'WebGPU ran out of memory, and the CPU goes on: The run failed: no memory.';
     assert.deepEqual(device.told, { device: 'CPU', deviceNote: note });
     assert.deepEqual(warnings, [note]);
   });
