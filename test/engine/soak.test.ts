@@ -23,7 +23,7 @@ import { useSoftwareGpu } from './softwareGpu.ts';
 
 const runs = 10_000;
 const gpuRuns = Number(process.env['LOUPE_SOAK_RUNS'] ?? Infinity);
-const gpuMilliseconds = process.env['LOUPE_SOAK_RUNS'] === undefined ? 15_000 : Infinity;
+const gpuMilliseconds = process.env['LOUPE_SOAK_RUNS'] === undefined ? 10_000 : Infinity;
 const openings = 30;
 /** Bytes that a process may be larger at the end than once it had warmed up: far less than one run allocates, ten thousand times. */
 const ceiling = 24e6;
@@ -115,7 +115,7 @@ describe('memory on WebGPU', { skip: withoutGpu ?? false }, () => {
     const { run, dispose, device } = await open('webgpu');
     assert.equal(device, 'webgpu');
     const limits = { times: gpuRuns, milliseconds: gpuMilliseconds };
-    const done = await soak(t, { act: run, warmUp: 20, ...limits });
+    const done = await soak(t, { act: run, warmUp: 10, ...limits });
     assert.ok(done >= 10, String(done));
     await dispose();
   });
@@ -126,6 +126,6 @@ describe('memory on WebGPU', { skip: withoutGpu ?? false }, () => {
       await run();
       await dispose();
     };
-    await soak(t, { act, times: openings, warmUp: 5, milliseconds: gpuMilliseconds });
+    await soak(t, { act, times: openings, warmUp: 1, milliseconds: gpuMilliseconds });
   });
 });
