@@ -11,6 +11,7 @@ const layers = {
   hub: ['common', 'contracts'],
   onnx: ['common', 'contracts'],
   weights: ['common', 'contracts'],
+  cuda: ['common', 'contracts', 'hub', 'weights'],
   models: ['common', 'contracts', 'onnx', 'weights'],
   saes: ['common', 'contracts', 'onnx', 'weights'],
   lime: ['common', 'contracts', 'onnx', 'weights', 'models'],
@@ -39,9 +40,10 @@ const layers = {
     'saes',
     'lime',
     'training',
+    'cuda',
     'engine',
   ],
-  editor: ['common', 'contracts', 'messages', 'analysis', 'report', 'hub'],
+  editor: ['common', 'contracts', 'messages', 'analysis', 'report', 'hub', 'cuda'],
 };
 
 /** Packages that only one layer may import. */

@@ -1,8 +1,10 @@
 import * as vscode from 'vscode';
+import type { DeviceState } from './contracts/devices.ts';
 import { ActiveDocument } from './editor/activeDocument.ts';
 import { Analyzer } from './editor/analyzer.ts';
 import { registerCommands } from './editor/commands.ts';
 import { DocumentCodeLens } from './editor/documentCodeLens.ts';
+import { engineEnvironment, useOwnLibraries } from './editor/cudaRuntime.ts';
 import { knownDomains } from './editor/domains.ts';
 import { domainSwitches } from './editor/domainSwitches.ts';
 import { Engine } from './editor/engine.ts';
@@ -11,7 +13,12 @@ import { listFittedRouters, routerFolders } from './editor/fittedRouters.ts';
 import { FeaturePanels } from './editor/featurePanel.ts';
 import { LayerMapPanel, registerLayerMapCommand } from './editor/layerMapPanel.ts';
 import { LayerMaps } from './editor/layerMaps.ts';
-import { presentFailure, presentRefused, presentRestart } from './editor/presentFailure.ts';
+import {
+  presentDeviceLeft,
+  presentFailure,
+  presentRefused,
+  presentRestart,
+} from './editor/presentFailure.ts';
 import { RouteTints } from './editor/routeTints.ts';
 import { engineSelection, selectedFiles } from './editor/selection.ts';
 import { SaeCardEditors } from './editor/saeCardEditor.ts';
@@ -33,7 +40,10 @@ export function activate(context: vscode.ExtensionContext): void {
     return part;
   };
   const log = own(vscode.window.createOutputChannel('Loupe', { log: true }));
-  const program = vscode.Uri.joinPath(context.extensionUri, 'dist', 'engine.js').fsPath;
+  const program = {
+    path: vscode.Uri.joinPath(context.extensionUri, 'dist', 'engine.js').fsPath,
+    environment: () => engineEnvironment(context),
+  };
   const domains = own(knownDomains(context));
   const engine = own(new Engine(program, () => engineSelection(context, domains), log));
   const session = own(new Session(context.workspaceState));
@@ -70,11 +80,31 @@ export function activate(context: vscode.ExtensionContext): void {
   own(registerLayerMapCommand(layerMaps, layerMapPanel));
   own(onDidChangeSettings(['model.path', 'threads'], () => layerMaps.reload()));
   own(engine.onDidStop(() => layerMaps.engineStopped()));
-  own(onDidChangeSettings(['model.path', 'sae.path', 'threads', 'device'], () => engine.reload()));
+  own(onDidChangeSettings(['model.path', 'sae.path', 'threads'], () => engine.reload()));
+  own(onDidChangeSettings(['device'], () => deviceChosen(engine)));
+  own(onDidChangeSettings(['cuda.libraries'], () => void useOwnLibraries(context, engine)));
+  void useOwnLibraries(context, engine);
+  own(engine.onDidChangeDevice(before => deviceChanged(engine, before)));
   own(domains.onDidChange(() => engine.reload()));
-  own(engine.onDidStop(({ reason, restarting }) => restarting && presentRestart(reason)));
+  own(
+    engine.onDidStop(({ reason, restarting, insteadOfDevice }) => {
+      if (restarting && insteadOfDevice !== undefined) presentDeviceLeft(insteadOfDevice);
+      else if (restarting) presentRestart(reason);
+    }),
+  );
   own(analyzer.onDidChange(() => setContext(analyzer, active.current)));
   own(active.onDidChange(() => setContext(analyzer, active.current)));
+}
+
+/** A process of its own for the device: another runtime may be needed, and what failed before may be tried again. */
+function deviceChosen(engine: Engine): void {
+  if (engine.state.kind !== 'off') engine.restart().catch(() => undefined); // the state tells
+}
+
+/** Tells of a device that failed while it was in use. */
+function deviceChanged({ device }: Engine, before: DeviceState | undefined): void {
+  const failed = before !== undefined && before.device !== 'cpu' && device?.device === 'cpu';
+  if (failed && device.note !== undefined) presentDeviceLeft(device.note);
 }
 
 function engineChanged({ state }: Engine, session: Session, memory: vscode.Memento): void {

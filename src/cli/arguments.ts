@@ -1,13 +1,15 @@
-import { availableParallelism, homedir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
 import { embeddedModel, embeddedSae } from '../common/embedded.ts';
 import { Failure } from '../common/failure.ts';
+import { deviceChoices } from '../contracts/devices.ts';
 import type { DeviceChoice, LoadProgress, ModelRequest } from '../contracts/engine.ts';
 import { installedFile } from '../engine/installedFile.ts';
 import type { Dictionary } from '../saes/dictionary.ts';
 import { dictionaryHash } from '../saes/dictionaryHash.ts';
 import { readDictionary } from '../saes/readDictionary.ts';
 import { requireResidual } from '../saes/requireResidual.ts';
+import { cacheFolder } from './cacheFolder.ts';
 import type { Command, CommandInput, OptionValue } from './command.ts';
 
 type Values = CommandInput['values'];
@@ -50,8 +52,9 @@ export function modelRequest(values: Values): ModelRequest {
 }
 
 function deviceChoice(name: string): DeviceChoice {
-  if (name === 'auto' || name === 'webgpu' || name === 'cpu') return name;
-  throw usage(`--device is to be auto, webgpu or cpu, not ${name}.`);
+  const known = deviceChoices.find(choice => choice === name);
+  if (known !== undefined) return known;
+  throw usage(`--device is to be one of ${deviceChoices.join(', ')}, not ${name}.`);
 }
 
 /** The SAE that `--sae` (or another option) names, or the embedded one. */
@@ -147,13 +150,4 @@ export function loadLog(log: (line: string) => void): (progress: LoadProgress) =
     if (step !== last) log(`${step} ...`);
     last = step;
   };
-}
-
-/** Where derived files are kept, by the custom of the platform. */
-export function cacheFolder(): string {
-  const { LOUPE_CACHE, XDG_CACHE_HOME, LOCALAPPDATA } = process.env;
-  if (LOUPE_CACHE) return LOUPE_CACHE;
-  if (process.platform === 'win32') return join(LOCALAPPDATA ?? homedir(), 'loupe');
-  if (process.platform === 'darwin') return join(homedir(), 'Library', 'Caches', 'loupe');
-  return join(XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'loupe');
 }

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { HubClient } from '../hub/hubClient.ts';
 import { hubSettings } from '../hub/hubSettings.ts';
-import { cacheFolder, text } from './arguments.ts';
+import { text } from './arguments.ts';
+import { cacheFolder } from './cacheFolder.ts';
 import type { Command, CommandInput } from './command.ts';
 
 /** Options of every command that asks the Hub. */

@@ -1,3 +1,5 @@
+// First: what it says of the runtime is read when the engine's modules are loaded.
+import './useCudaRuntime.ts';
 import { parseArgs } from 'node:util';
 import { Failure } from '../common/failure.ts';
 import type { FailureResult } from '../contracts/commandLine.ts';
@@ -8,7 +10,9 @@ import { boostCommand } from './boost.ts';
 import { circuitsCommand } from './circuits.ts';
 import { collapseCommand } from './collapse.ts';
 import type { Command } from './command.ts';
+import { cudaCommand } from './cuda.ts';
 import { describeCommand } from './describe.ts';
+import { devicesCommand } from './devices.ts';
 import { downloadCommand } from './download.ts';
 import { evaluateCommand } from './evaluate.ts';
 import { exportCommand } from './export.ts';
@@ -38,6 +42,8 @@ const commands: readonly Command[] = [
   searchCommand,
   downloadCommand,
   saesCommand,
+  devicesCommand,
+  cudaCommand,
 ];
 
 const exitCodes = { success: 0, failure: 1, usage: 2, interrupted: 130 };

@@ -2,6 +2,7 @@ import type { Circuits, MapAgreement, Route, RouterFit, RouterOrigin } from './l
 import type { FoundThing } from './foundThing.ts';
 import type { PublicSae } from './publicSae.ts';
 import type { CollapsePlace, CollapseResult } from './collapse.ts';
+import type { DeviceReport } from './devices.ts';
 
 /** The JSON documents that `loupe --json` prints (design, section 9). */
 export interface AnalyzeResult {
@@ -211,4 +212,18 @@ export interface CollapseCommandResult {
       readonly points: readonly { readonly word: string; readonly x: number; readonly y: number }[];
     }[];
   })[];
+}
+
+export interface DevicesResult {
+  readonly devices: readonly DeviceReport[];
+}
+
+/** What `loupe cuda` found or did. */
+export interface CudaResult {
+  /** 'offered': nothing was downloaded, since --yes was not given. */
+  readonly state: 'offered' | 'installed';
+  readonly folder: string;
+  /** Bytes of the download, and where from; absent where the libraries were the user's. */
+  readonly bytes?: number;
+  readonly from?: string;
 }

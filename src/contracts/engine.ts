@@ -1,4 +1,5 @@
 import type { Call } from './call.ts';
+import type { DeviceState } from './devices.ts';
 import type { LayerMapContract } from './layerMap.ts';
 import type { LookContract } from './lookAt.ts';
 
@@ -20,9 +21,13 @@ export interface EngineContract extends LayerMapContract, LookContract {
   featureLabels: Call<null, FeatureLabels>;
   /** By the feature's number among all: the base's come first, then one domain's after the other's. */
   featureCard: Call<{ readonly feature: number }, FeatureCard>;
+  /**
+   * Reports what the model runs on and what that takes, now and whenever it has changed; ends when it is cancelled.
+   */
+  watchDevice: Call<null, null, DeviceState>;
 }
 
-export const engineProtocol = 5;
+export const engineProtocol = 6;
 
 export interface EngineInfo {
   readonly protocol: number;
@@ -31,7 +36,7 @@ export interface EngineInfo {
 }
 
 /** What can run a graph. */
-export type Device = 'cpu' | 'webgpu';
+export type Device = 'cpu' | 'webgpu' | 'cuda' | 'directml' | 'coreml';
 
 /** What a user may ask for. */
 export type DeviceChoice = Device | 'auto';
@@ -45,10 +50,12 @@ export interface ModelRequest {
   readonly cacheFolder: string;
   readonly threads: number;
   /**
-   * What the model and its SAEs run on; the CPU unless given. 'auto': WebGPU where a test run on it succeeds and as long
-   * as it does not fail, else the CPU. 'webgpu': that, or a failure.
+   * What the model and its SAEs run on; the CPU unless given. 'auto': the first of this machine's that works and is not
+   * much slower than the CPU. Whatever is asked for, the CPU goes on where a test run on it fails, or it fails later.
    */
   readonly device?: DeviceChoice;
+  /** One sentence: why the CPU is to take the place of the device that is asked for. */
+  readonly insteadOfDevice?: string;
 }
 
 export interface LoadProgress {
@@ -70,7 +77,7 @@ export interface ModelInfo {
   readonly tokenizer?: string;
   readonly contextLength: number;
   readonly device: string;
-  /** One sentence: why 'auto' did not take another device. */
+  /** Sentences: why no other device is used, or what of this one's work is the CPU's. */
   readonly deviceNote?: string;
   readonly precision: string;
 }

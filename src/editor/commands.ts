@@ -5,6 +5,7 @@ import { isAnalyzable } from './activeDocument.ts';
 import { noDocument } from './analyzer.ts';
 import { addDomain, chooseDomains, removeDomain } from './chooseDomains.ts';
 import { chooseModel, chooseSae, type ChooseTargets } from './chooseFiles.ts';
+import { downloadCudaLibraries } from './cudaRuntime.ts';
 import type { Domains } from './domains.ts';
 import type { Engine } from './engine.ts';
 import type { FeaturePanels } from './featurePanel.ts';
@@ -51,6 +52,7 @@ const commands: Readonly<Record<string, Act>> = {
   'loupe.addDomain': addDomain,
   'loupe.removeDomain': removeDomain,
   'loupe.compareDomains': compareDomains,
+  'loupe.downloadCuda': downloadCudaLibraries,
   'loupe.restartEngine': ({ engine }) => engine.restart().then(() => undefined),
   'loupe.showLog': ({ log }) => log.show(true),
   'loupe.showMenu': showMenu,

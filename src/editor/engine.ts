@@ -1,8 +1,10 @@
 import * as vscode from 'vscode';
 import { DisposableStore, DisposableValue } from '../common/disposable.ts';
 import { Failure } from '../common/failure.ts';
-import { RestartPolicy } from '../common/restartPolicy.ts';
+import { RestartPolicy, type Restart } from '../common/restartPolicy.ts';
+import { deviceNames, type DeviceState } from '../contracts/devices.ts';
 import type {
+  DeviceChoice,
   DomainRequest,
   EngineContract,
   FeatureLabels,
@@ -12,7 +14,7 @@ import type {
   SaeInfo,
 } from '../contracts/engine.ts';
 import type { Caller, CallOptions } from '../messages/calls.ts';
-import { EngineProcess, engineRole } from './engineProcess.ts';
+import { EngineProcess, engineRole, type EngineProgram } from './engineProcess.ts';
 
 /** A running engine with the selected model and SAE loaded. */
 export interface LoadedEngine {
@@ -45,6 +47,8 @@ export interface EngineSelection {
 export interface EngineStop {
   readonly reason: string;
   readonly restarting: boolean;
+  /** One sentence: why it is started again without the device that it ran on. */
+  readonly insteadOfDevice?: string;
 }
 
 /** The engine as the editor sees it: off until it is needed, then loading, ready or failed; restarted once by itself. */
@@ -52,6 +56,9 @@ export class Engine implements vscode.Disposable {
   private readonly owned = new DisposableStore();
   private readonly changed = this.owned.register(new vscode.EventEmitter<void>());
   private readonly stopped = this.owned.register(new vscode.EventEmitter<EngineStop>());
+  private readonly deviceChanged = this.owned.register(
+    new vscode.EventEmitter<DeviceState | undefined>(),
+  );
   private readonly process = this.owned.register(
     new DisposableValue<EngineProcess<EngineContract>>(),
   );
@@ -66,12 +73,19 @@ export class Engine implements vscode.Disposable {
   readonly onDidChangeState = this.changed.event;
   /** The process has ended without being asked to. */
   readonly onDidStop = this.stopped.event;
-  private readonly program: string;
+  /** Another device is used, or as much memory; with what was before. */
+  readonly onDidChangeDevice = this.deviceChanged.event;
+  private currentDevice: DeviceState | undefined;
+  /** What the running process was asked to run on. */
+  private askedDevice: DeviceChoice | undefined;
+  /** One sentence: why the CPU is to take the place of the device that the settings name. */
+  private insteadOfDevice: string | undefined;
+  private readonly program: EngineProgram;
   private readonly selection: () => Promise<EngineSelection>;
   private readonly log: vscode.LogOutputChannel;
 
   constructor(
-    program: string,
+    program: EngineProgram,
     selection: () => Promise<EngineSelection>,
     log: vscode.LogOutputChannel,
   ) {
@@ -82,6 +96,11 @@ export class Engine implements vscode.Disposable {
 
   get state(): EngineState {
     return this.current;
+  }
+
+  /** What the model runs on, and what that takes; undefined while none is loaded. */
+  get device(): DeviceState | undefined {
+    return this.currentDevice;
   }
 
   /** The engine that was last ready: names, shapes and labels, also while it is away; its caller may be dead. */
@@ -106,8 +125,9 @@ export class Engine implements vscode.Disposable {
     this.loading.catch(() => undefined); // the state tells
   }
 
-  /** Ends the process and starts another. */
+  /** Ends the process and starts another, on the device that the settings name. */
   async restart(): Promise<void> {
+    this.insteadOfDevice = undefined;
     this.endProcess();
     this.loading = this.loadSelection();
     await this.loading;
@@ -129,7 +149,10 @@ export class Engine implements vscode.Disposable {
     try {
       this.enter({ kind: 'loading', step: 'Starting the engine', fraction: null });
       const caller = await this.start();
-      const { model: request, saePath, domains } = await this.selection();
+      const { model: selected, saePath, domains } = await this.selection();
+      const { insteadOfDevice } = this;
+      const request = { ...selected, ...(insteadOfDevice !== undefined && { insteadOfDevice }) };
+      this.askedDevice = insteadOfDevice === undefined ? selected.device : 'cpu';
       stage = 'model';
       const model = await this.loadModel(caller, request, { signal, onProgress });
       stage = 'sae';
@@ -156,6 +179,7 @@ export class Engine implements vscode.Disposable {
     const started = new EngineProcess<EngineContract>(this.program, engineRole, this.log);
     this.process.value = started;
     started.onDidStop(reason => this.processStopped(reason));
+    this.watchDevice(started);
     try {
       await started.shakeHands();
     } catch (error) {
@@ -163,6 +187,16 @@ export class Engine implements vscode.Disposable {
       throw error;
     }
     return started.caller;
+  }
+
+  /** Until the process ends. */
+  private watchDevice({ caller }: EngineProcess<EngineContract>): void {
+    const onProgress = (state: DeviceState): void => {
+      const before = this.currentDevice;
+      this.currentDevice = state;
+      this.deviceChanged.fire(before);
+    };
+    caller.call('watchDevice', null, { onProgress }).catch(() => undefined);
   }
 
   private async loadModel(
@@ -180,8 +214,8 @@ export class Engine implements vscode.Disposable {
 
   private processStopped(reason: string): void {
     this.log.error(`The engine stopped: ${reason}.`);
+    const restarting = this.restartAfter(reason) !== 'no';
     this.endProcess();
-    const restarting = this.restartPolicy.stopped(Date.now());
     if (restarting) {
       this.loading = this.loadSelection();
       this.loading.catch(() => undefined); // the state tells
@@ -191,11 +225,31 @@ export class Engine implements vscode.Disposable {
       });
       this.fail(failure, 'process');
     }
-    this.stopped.fire({ reason, restarting });
+    const { insteadOfDevice } = this;
+    this.stopped.fire({ reason, restarting, ...(insteadOfDevice && { insteadOfDevice }) });
+  }
+
+  /** Whether and how it is started again: not on a device on which it has stopped twice. */
+  private restartAfter(reason: string): Restart {
+    const { askedDevice = 'cpu', currentDevice } = this;
+    const chosen = currentDevice && deviceNames[currentDevice.device];
+    // A driver may have ended it while the model was being loaded.
+    const name =
+      chosen ?? (askedDevice === 'auto' ? 'the graphics card' : deviceNames[askedDevice]);
+    const restart = this.restartPolicy.stoppedOn(
+      Date.now(),
+      name === deviceNames.cpu ? undefined : name,
+    );
+    if (restart === 'on the CPU') {
+      this.insteadOfDevice = `The engine stopped twice on ${name} (${reason}), and the CPU goes on until it is restarted.`;
+      this.log.warn(this.insteadOfDevice);
+    }
+    return restart;
   }
 
   private endProcess(): void {
     this.load.abort();
+    this.currentDevice = this.askedDevice = undefined;
     this.process.value = undefined;
     this.loadedModel = undefined;
     this.loading = undefined;

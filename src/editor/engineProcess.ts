@@ -22,6 +22,13 @@ export interface Role {
 export const engineRole: Role = { name: 'engine', arguments: [] };
 export const trainerRole: Role = { name: 'trainer', arguments: ['--role=trainer'] };
 
+/** What is forked, and what it is to know besides the environment of this process. */
+export interface EngineProgram {
+  readonly path: string;
+  /** Asked anew for each process. */
+  readonly environment: () => Readonly<Record<string, string>>;
+}
+
 /** One forked engine program in the role that answers to C, from its start to its end. */
 export class EngineProcess<C extends Contract<C>> implements vscode.Disposable {
   /** How it ended, if nobody asked it to: "signal SIGKILL", "exit code 3". */
@@ -35,13 +42,17 @@ export class EngineProcess<C extends Contract<C>> implements vscode.Disposable {
   private readonly greeter: Caller<Hello>;
   private ending = false;
 
-  constructor(program: string, role: Role, log: vscode.LogOutputChannel) {
+  constructor(program: EngineProgram, role: Role, log: vscode.LogOutputChannel) {
     this.role = role;
     this.onDidStop = this.stopped.event;
-    this.child = fork(program, role.arguments, {
+    this.child = fork(program.path, role.arguments, {
       execArgv: [],
       // In desktop VS Code, process.execPath is Electron.
-      env: { ...process.env, ELECTRON_RUN_AS_NODE: '1', NODE_OPTIONS: '' },
+      env: {
+        ...process.env,
+        ...program.environment(),
+        ...{ ELECTRON_RUN_AS_NODE: '1', NODE_OPTIONS: '' },
+      },
       serialization: 'advanced',
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });

@@ -42,6 +42,12 @@ export function presentRestart(reason: string): void {
   void offer([showLog], labels => vscode.window.showWarningMessage(text, ...labels));
 }
 
+/** Tells that the device that was in use failed: all else goes on on the CPU. */
+export function presentDeviceLeft(note: string): void {
+  const text = `Loupe: ${note}`;
+  void offer([showLog], labels => vscode.window.showWarningMessage(text, ...labels));
+}
+
 /** Tells of domains that cannot be used with the SAE: all else works without them. */
 export function presentRefused(refused: SaeInfo['refused']): void {
   for (const { message } of refused) {

@@ -1,4 +1,5 @@
 import * as vscode from 'vscode';
+import { deviceChoices } from '../contracts/devices.ts';
 import type { DeviceChoice } from '../contracts/engine.ts';
 
 /** What the document's tokens are tinted by. */
@@ -20,6 +21,8 @@ export interface Settings {
   readonly threads: number;
   /** Of the model and its SAEs; what trains runs on the CPU. */
   readonly device: DeviceChoice;
+  /** A folder or a package with onnxruntime's CUDA libraries; '' stands for those that Loupe downloaded. */
+  readonly 'cuda.libraries': string;
   readonly 'analysis.onOpen': boolean;
   readonly 'analysis.delay': number;
   readonly 'analysis.maxCharacters': number;
@@ -64,7 +67,7 @@ export function setting<S extends keyof Settings>(name: S): Settings[S] {
 
 /** What can be chosen, where another text would mean nothing. */
 const choices: Partial<Record<keyof Settings, readonly string[]>> = {
-  device: ['auto', 'webgpu', 'cpu'],
+  device: deviceChoices,
 };
 
 /** Settings whose items can only be text, whatever the user has written into them. */

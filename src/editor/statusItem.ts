@@ -1,7 +1,9 @@
 import * as vscode from 'vscode';
 import { DisposableStore } from '../common/disposable.ts';
-import { formatPercent } from '../common/numbers.ts';
+import { formatBytes, formatPercent } from '../common/numbers.ts';
 import { escapeMarkdown } from '../common/visibleText.ts';
+import { deviceNames, type DeviceState } from '../contracts/devices.ts';
+import type { ModelInfo } from '../contracts/engine.ts';
 import type { ActiveDocument } from './activeDocument.ts';
 import type { Analyzer } from './analyzer.ts';
 import type { Engine, EngineState } from './engine.ts';
@@ -38,6 +40,7 @@ export class StatusItem implements vscode.Disposable {
       this.owned.register(onDidChange(update));
     }
     this.owned.register(engine.onDidChangeState(update));
+    this.owned.register(engine.onDidChangeDevice(update));
     this.update();
     this.item.show();
   }
@@ -64,8 +67,7 @@ export class StatusItem implements vscode.Disposable {
     const document = this.active.current;
     const stage = document && this.analyzer.of(document)?.stage;
     const facts = [
-      `**${escapeMarkdown(model.name)}** on ${escapeMarkdown(model.device)}, ${escapeMarkdown(model.precision)}`,
-      ...(model.deviceNote === undefined ? [] : [escapeMarkdown(model.deviceNote)]),
+      ...deviceFacts(model, this.engine.device),
       `SAE ${escapeMarkdown(sae.name)} at ${escapeMarkdown(sae.hook)}: ${sae.features} features`,
       ...domainsOn.map(({ name, features }) => `+ ${escapeMarkdown(name)}: ${features} features`),
       `k = ${k} of ${sae.maxK}`,
@@ -79,6 +81,20 @@ export class StatusItem implements vscode.Disposable {
       tooltip: facts.join('\n\n'),
     };
   }
+}
+
+/** What the model runs on, in what, why on nothing else, and the memory that it takes. */
+function deviceFacts(model: ModelInfo, device: DeviceState | undefined): string[] {
+  const [name, note] = device
+    ? [deviceNames[device.device], device.note]
+    : [model.device, model.deviceNote];
+  const precision = model.precision.replace(/^float32/, device?.precision ?? 'float32');
+  const memory = device && [device.weightBytes, device.residentBytes].map(formatBytes);
+  return [
+    `**${escapeMarkdown(model.name)}** on ${escapeMarkdown(name)}, ${escapeMarkdown(precision)}`,
+    ...(note === undefined ? [] : [escapeMarkdown(note)]),
+    ...(memory ? [`Memory: ${memory[0]} of weights, ${memory[1]} in all`] : []),
+  ];
 }
 
 function describeEngine(state: Exclude<EngineState, { kind: 'ready' }>): Appearance {

@@ -1,11 +1,11 @@
 import { constants, setPriority } from 'node:os';
 import type * as vscode from 'vscode';
 import type { TrainerContract } from '../contracts/trainer.ts';
-import { EngineProcess, trainerRole } from './engineProcess.ts';
+import { EngineProcess, trainerRole, type EngineProgram } from './engineProcess.ts';
 import type { Trainer } from './trainingQueue.ts';
 
 /** Forks a trainer; the analysis of documents goes before it where they compete for processors. */
-export function startTrainer(program: string, log: vscode.LogOutputChannel): Trainer {
+export function startTrainer(program: EngineProgram, log: vscode.LogOutputChannel): Trainer {
   const process = new EngineProcess<TrainerContract>(program, trainerRole, log);
   try {
     if (process.pid !== undefined)

@@ -6,6 +6,7 @@ import type { RouterFitRequest } from '../contracts/routerFit.ts';
 import type { JobState, PlanChoice, TrainingState } from '../contracts/trainingPanel.ts';
 import { overallFraction } from '../report/trainingProgress.ts';
 import { onDidChangeSettings } from './settings.ts';
+import type { EngineProgram } from './engineProcess.ts';
 import { startTrainer } from './trainerProcess.ts';
 import { hasEnded, type TrainingJob } from './trainingJob.ts';
 import { TrainingLock } from './trainingLock.ts';
@@ -62,7 +63,7 @@ export class Training implements vscode.Disposable {
 
   constructor(
     context: vscode.ExtensionContext,
-    program: string,
+    program: EngineProgram,
     domains: DomainList,
     log: vscode.LogOutputChannel,
   ) {

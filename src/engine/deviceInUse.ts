@@ -1,35 +1,50 @@
+import type { Failure } from '../common/failure.ts';
+import {
+  deviceNames,
+  type DeviceState,
+  type Placement,
+  type Precision,
+} from '../contracts/devices.ts';
 import type { Device, DeviceChoice } from '../contracts/engine.ts';
-import { probeDevice, type ProbeOptions } from './deviceProbe.ts';
+import { probeDevice, type Probe, type ProbeOptions } from './deviceProbe.ts';
+import { candidates, obstacle } from './deviceCandidates.ts';
 import type { SessionOptions } from './session.ts';
 
-/** As people know them. */
-export const deviceNames: Readonly<Record<Device, string>> = { cpu: 'CPU', webgpu: 'WebGPU' };
-
 export interface DeviceOptions extends ProbeOptions {
-  /** Hears, in one sentence, why the CPU takes another device's place. */
+  /** Hears, in one sentence, why a device is not used, or no longer. */
   readonly warn?: ((message: string) => void) | undefined;
+  /** One sentence: why the CPU is to take the place of the device that is asked for. */
+  readonly instead?: string | undefined;
+  /** What 'auto' tries; the machine's devices unless given. */
+  readonly candidates?: readonly Device[];
 }
+
+/** How many times as long as the CPU a device that nobody asked for may take for the small run. */
+const slowest = 10;
 
 /** What a model and its SAEs run on: the device that was chosen, until it fails. */
 export class DeviceInUse {
-  private current: Device;
-  private reason: string | undefined;
-  private readonly mayFail: boolean;
+  readonly precision: Precision = 'float32';
+  private current: Device = 'cpu';
+  private reasons: readonly string[] = [];
+  private placement: Placement | undefined;
+  private failed = false;
   private readonly options: DeviceOptions;
 
-  private constructor(device: Device, mayFail: boolean, options: DeviceOptions) {
-    this.current = device;
-    this.mayFail = mayFail;
+  private constructor(options: DeviceOptions) {
     this.options = options;
   }
 
-  /** Of 'auto', WebGPU if a test run in a process of its own succeeds; anything else as it was asked for. */
+  /**
+   * Of 'auto', the first device of this machine whose test run, in a process of its own, succeeds and is not much slower than
+   * the CPU's; another one where its test run succeeds. The CPU otherwise, and the reasons are told.
+   */
   static async choose(asked: DeviceChoice, options: DeviceOptions = {}): Promise<DeviceInUse> {
-    if (asked !== 'auto') return new DeviceInUse(asked, false, options);
-    const device = new DeviceInUse('webgpu', true, options);
-    const probe = await probeDevice('webgpu', options);
-    if (!probe.works) device.leave(`WebGPU is not used: ${probe.reason}.`);
-    return device;
+    const use = new DeviceInUse(options);
+    if (asked !== 'cpu' && options.instead !== undefined) use.tell(options.instead);
+    else if (asked === 'auto') await use.takeFirst(options.candidates ?? candidates(), { slowest });
+    else if (asked !== 'cpu') await use.takeFirst([asked], {});
+    return use;
   }
 
   get device(): Device {
@@ -38,25 +53,65 @@ export class DeviceInUse {
 
   /** What to say of it. */
   get told(): { readonly device: string; readonly deviceNote?: string } {
-    const { current, reason } = this;
-    return { device: deviceNames[current], ...(reason !== undefined && { deviceNote: reason }) };
+    const { note } = this.state;
+    return { device: deviceNames[this.current], ...(note !== undefined && { deviceNote: note }) };
+  }
+
+  /** The same for programs. */
+  get state(): Pick<DeviceState, 'device' | 'precision' | 'note'> {
+    const { current, precision, placement } = this;
+    const notes = [...this.reasons, ...(placement ? [placementText(current, placement)] : [])];
+    return { device: current, precision, ...(notes.length > 0 && { note: notes.join(' ') }) };
   }
 
   /** How sessions are opened on it. */
   get sessionOptions(): Pick<SessionOptions, 'device' | 'deviceFailed'> {
-    if (!this.mayFail || this.current === 'cpu') return { device: this.current };
-    const name = deviceNames[this.current];
-    return {
-      device: this.current,
-      deviceFailed: why => this.leave(`${name} failed, and the CPU goes on: ${why.message}`),
-    };
+    const { current } = this;
+    if (current === 'cpu') return { device: current };
+    return { device: current, deviceFailed: why => this.leave(current, why) };
   }
 
-  private leave(reason: string): void {
+  private async takeFirst(devices: readonly Device[], limits: ProbeOptions): Promise<void> {
+    for (const device of devices) {
+      const probe = await this.probe(device, limits);
+      if (probe.works) {
+        this.current = device;
+        this.placement = probe.placement;
+        if (probe.placement) this.options.warn?.(placementText(device, probe.placement));
+        return;
+      }
+      this.tell(`${deviceNames[device]} is not used: ${probe.reason}.`);
+    }
+  }
+
+  private async probe(device: Device, limits: ProbeOptions): Promise<Probe> {
+    const reason = this.options.program === undefined ? obstacle(device) : undefined;
+    if (reason !== undefined) return { works: false, reason };
+    return await probeDevice(device, { ...limits, ...this.options });
+  }
+
+  private leave(device: Device, why: Failure): void {
     this.current = 'cpu';
     // The first reason; the other sessions follow it.
-    if (this.reason !== undefined) return;
-    this.reason = reason;
-    this.options.warn?.(reason);
+    if (this.failed) return;
+    this.failed = true;
+    this.placement = undefined;
+    this.tell(`${deviceNames[device]} ${endOf(why)}, and the CPU goes on: ${why.message}`);
   }
+
+  private tell(sentence: string): void {
+    this.reasons = [...this.reasons, sentence];
+    this.options.warn?.(sentence);
+  }
+}
+
+/** What has become of a device, as a predicate. */
+function endOf({ code, message }: Failure): string {
+  if (code === 'out-of-memory') return 'ran out of memory';
+  return /\blost\b|device removed|reset/i.test(message) ? 'was lost' : 'failed';
+}
+
+/** One sentence: what of a device's test run was the CPU's. */
+export function placementText(device: Device, { operators, onCpu, kinds }: Placement): string {
+  return `On ${deviceNames[device]}, ${onCpu} of ${operators} operators of the test run were the CPU's: ${kinds.join(', ')}.`;
 }

@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { throwIfCancelled } from '../common/cancelled.ts';
 import { Failure } from '../common/failure.ts';
 import type { Device } from '../contracts/engine.ts';
-import type { ProbeFindings } from './probeRole.ts';
+import { deviceTrouble } from './deviceTrouble.ts';
+import type { ProbeAnswer, ProbeFindings } from './probeRole.ts';
 
 /** What a test run on a device has shown; a reason is a clause: "its test run ended with signal SIGSEGV". */
 export type Probe =
@@ -13,7 +14,10 @@ export type Probe =
 export interface ProbeOptions {
   readonly signal?: AbortSignal | undefined;
   readonly milliseconds?: number;
-  /** How many times as long as the CPU the device may take for the small run, of which most is getting there and back. */
+  /**
+   * How many times as long as the CPU the device may take for the small run, of which most is getting there and back; any
+   * time unless given.
+   */
   readonly slowest?: number;
   /** What to fork in place of the engine. */
   readonly program?: string;
@@ -25,30 +29,44 @@ const tolerance = 1e-3;
 /** A checkout's source, or the bundle beside this one. */
 const programs = ['./main.ts', './engine.js'];
 
+/** Most characters of what a driver says that are looked at. */
+const longestSaid = 65_536;
+
+/** What devices have shown that worked: they are not tried again by this process. */
+const known = new Map<Device, ProbeFindings>();
+
 /** Tries a device in a process of its own, so that whatever its driver does ends that process alone. */
 export async function probeDevice(device: Device, options: ProbeOptions = {}): Promise<Probe> {
-  const answer = await answerOf(device, options);
+  const { program } = options;
+  const before = program === undefined ? known.get(device) : undefined;
+  const answer = before ?? (await answerOf(device, options));
   if (typeof answer === 'string') return { works: false, reason: answer };
   const { difference, milliseconds, cpuMilliseconds } = answer;
   if (!(difference < tolerance)) {
     const reason = `its test run came out different from the CPU's, by ${difference.toPrecision(2)} of the largest value`;
     return { works: false, reason };
   }
-  if (milliseconds > (options.slowest ?? 10) * cpuMilliseconds) {
+  if (milliseconds > (options.slowest ?? Infinity) * cpuMilliseconds) {
     const times = [milliseconds, cpuMilliseconds].map(time => `${time.toPrecision(2)} ms`);
     return { works: false, reason: `its test run took ${times[0]}, the CPU's ${times[1]}` };
   }
+  if (program === undefined) known.set(device, answer);
   return { works: true, ...answer };
 }
 
 /** Settles with what the process told, or with why it told nothing; the process has ended by then, or is being ended. */
 function answerOf(device: Device, options: ProbeOptions): Promise<ProbeFindings | string> {
-  const { signal, milliseconds = 30_000 } = options;
+  const { signal, milliseconds = 60_000 } = options;
   throwIfCancelled(signal);
   const child = fork(options.program ?? engineProgram(), [`--role=probe`, `--device=${device}`], {
     env: { ...process.env, ELECTRON_RUN_AS_NODE: '1' },
     serialization: 'advanced',
-    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  });
+  // Drivers and onnxruntime say there what their failures keep to themselves.
+  let said = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    said = (said + text).slice(-longestSaid);
   });
   return new Promise<ProbeFindings | string>((resolve, reject) => {
     const late = setTimeout(() => {
@@ -56,24 +74,30 @@ function answerOf(device: Device, options: ProbeOptions): Promise<ProbeFindings 
     }, milliseconds);
     const abort = (): void => reject(new Failure('cancelled', 'The test run was cancelled.'));
     signal?.addEventListener('abort', abort, { once: true });
-    child.once('message', message => resolve(told(message)));
-    child.once('error', error => resolve(`its test run did not start: ${error.message}`));
-    child.once('exit', (code, killed) => {
+    let failed = (): void => undefined;
+    let lastWords: NodeJS.Timeout | undefined;
+    child.once('message', message => {
+      const answer = message as ProbeAnswer;
+      if (!('failure' in answer)) {
+        resolve(answer);
+        return;
+      }
+      // Its last words may come after its answer.
       clearTimeout(late);
+      failed = () => resolve(deviceTrouble(device, answer.failure, said));
+      lastWords = setTimeout(failed, 1000);
+    });
+    child.once('error', error => resolve(`its test run did not start: ${error.message}`));
+    child.once('close', (code, killed) => {
+      clearTimeout(late);
+      clearTimeout(lastWords);
       signal?.removeEventListener('abort', abort);
+      failed();
       resolve(
         `its test run ended with ${killed === null ? `exit code ${String(code)}` : `signal ${killed}`}`,
       );
     });
   }).finally(() => child.kill('SIGKILL'));
-}
-
-function told(message: unknown): ProbeFindings | string {
-  const answer = message as Partial<ProbeFindings> & { failure?: string };
-  if (answer.failure === undefined) return answer as ProbeFindings;
-  if (/webgpu adapter|no supported adapters/i.test(answer.failure))
-    return 'no graphics adapter was found';
-  return `its test run failed: ${answer.failure.split('\n')[0] ?? ''}`;
 }
 
 function engineProgram(): string {

@@ -11,6 +11,7 @@ import {
 import type { CallContext, Handlers } from '../messages/calls.ts';
 import type { AnalysisOptions } from './analysis.ts';
 import { asFailure } from './asFailure.ts';
+import { DeviceWatch } from './deviceWatch.ts';
 import { LayerMaps } from './layerMaps.ts';
 import { LoadedSae, readSaes } from './loadedSae.ts';
 import { lookAtModel } from './lookAtModel.ts';
@@ -31,6 +32,12 @@ export class Engine {
   private readonly analyses = new Set<Promise<unknown>>();
   private replaced = new AbortController();
   private readonly layerMaps = new LayerMaps();
+  private readonly deviceWatch = new DeviceWatch(() => {
+    const { model, sae } = this;
+    if (!model) return undefined;
+    const weightBytes = model.weightBytes + (sae?.weightBytes ?? 0);
+    return { ...model.on.state, weightBytes, residentBytes: process.memoryUsage.rss() };
+  });
 
   constructor(analysisOptions: AnalysisOptions = {}) {
     this.analysisOptions = analysisOptions;
@@ -62,6 +69,7 @@ export class Engine {
         throw asFailure(either.aborted ? either.reason : error);
       } finally {
         this.analyses.delete(running);
+        this.deviceWatch.changed();
       }
     },
     forget: ({ documentId }) => {
@@ -70,6 +78,7 @@ export class Engine {
     },
     featureLabels: () => this.requireSae().labels,
     featureCard: ({ feature }) => this.requireSae().card(feature),
+    watchDevice: (_none, { signal, report }) => this.deviceWatch.watch(signal, report),
     ...this.layerMaps.handlers,
     describeModel: ({ path }) => lookAtModel(path),
     describeSae: ({ path }) => lookAtSae(path),
@@ -88,9 +97,13 @@ export class Engine {
     this.model = await ModelRunner.open(request, {
       ...{ signal, report },
       // Whoever forked the engine keeps its lines in a log.
-      warn: message => console.warn(message),
+      warn: message => {
+        console.warn(message);
+        this.deviceWatch.changed();
+      },
     });
     this.threads = request.threads;
+    this.deviceWatch.changed();
     return this.model.info;
   }
 
@@ -110,6 +123,7 @@ export class Engine {
       threads,
       ...model.on.sessionOptions,
     });
+    this.deviceWatch.changed();
     return this.sae.info;
   }
 

@@ -1,4 +1,5 @@
 import { Failure } from '../common/failure.ts';
+import { deviceNames } from '../contracts/devices.ts';
 import type { Device } from '../contracts/engine.ts';
 import {
   stepShapeOf,
@@ -22,7 +23,6 @@ import { hostArrays } from '../training/hostArrays.ts';
 import type { TrainingSettings } from '../training/settings.ts';
 import { openSparsity, type Sparsity } from '../training/sparsity.ts';
 import { trainingTensors } from '../training/trainingTensors.ts';
-import { deviceNames } from './deviceInUse.ts';
 import { float32Tensor, float32Values, openSession, Tensor, type Session } from './session.ts';
 
 export interface GraphBackendOptions {

@@ -47,7 +47,7 @@ export function sessionOptions(
 export interface LoadOptions {
   readonly signal?: AbortSignal;
   report?(progress: LoadProgress): void;
-  /** Hears, in one sentence, why the CPU takes another device's place. */
+  /** Hears, in one sentence, why a device is not used, or no longer. */
   readonly warn?: ((message: string) => void) | undefined;
 }
 
@@ -65,7 +65,10 @@ export async function loadModel(request: ModelRequest, options: LoadOptions): Pr
     ...{ cacheFolder, hash, signal, report: decoding },
     canMap: isMappable,
   });
-  const on = await DeviceInUse.choose(request.device ?? 'cpu', { signal, warn: options.warn });
+  const on = await DeviceInUse.choose(request.device ?? 'cpu', {
+    ...{ signal, warn: options.warn },
+    instead: request.insteadOfDevice,
+  });
   const routers = request.routers === undefined ? [] : await fitted(request.routers, config, hash);
   return {
     config: routers.length > 0 ? { ...config, architecture: 'lime' } : config,

@@ -84,6 +84,11 @@ export class ModelRunner {
     return { ...this.model.info, ...this.model.on.told };
   }
 
+  /** Of its weights, as sessions hold them. */
+  get weightBytes(): number {
+    return [...this.model.weights.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
+  }
+
   /** What runs it, and the SAEs that belong to it. */
   get on(): DeviceInUse {
     return this.model.on;

@@ -1,8 +1,14 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Failure } from '../common/failure.ts';
 import { Random } from '../common/random.ts';
+import { deviceNames, type Placement } from '../contracts/devices.ts';
 import type { Device } from '../contracts/engine.ts';
+import { runsWhole } from '../onnx/devices.ts';
 import { Graph, type Value } from '../onnx/graph.ts';
-import { float32Tensor, float32Values, openSession } from './session.ts';
+import { profiledPlacement } from './profiledPlacement.ts';
+import { float32Values, int64Tensor, openSession, type Tensor } from './session.ts';
 
 /** What the probe's process tells of a device before it ends. */
 export type ProbeAnswer = ProbeFindings | { readonly failure: string };
@@ -13,9 +19,22 @@ export interface ProbeFindings {
   /** Of one run, after a first one. */
   readonly milliseconds: number;
   readonly cpuMilliseconds: number;
+  /** Where some operators ran on the CPU. */
+  readonly placement?: Placement | undefined;
+  /** Whether it calculates in float16; absent where that was not found out. */
+  readonly float16?: boolean;
+  /** Of the graph's weights, and of this process after the runs. */
+  readonly weightBytes?: number;
+  readonly residentBytes?: number;
 }
 
-const [tokens, width] = [256, 512]; // T, D
+const [tokens, width, active] = [64, 512, 8]; // T, D, K
+
+/** The device that `--device=` names. */
+export function probedDevice(args: readonly string[]): Device {
+  const named = args.find(arg => arg.startsWith('--device='))?.slice('--device='.length);
+  return Object.keys(deviceNames).find((name): name is Device => name === named) ?? 'webgpu';
+}
 
 /** Runs a layer's attention on the device and on the CPU, tells the parent process what came of it, and ends. */
 export async function answerProbe(device: Device): Promise<void> {
@@ -36,28 +55,54 @@ async function findings(device: Device): Promise<ProbeAnswer> {
       : Infinity,
     milliseconds: own.milliseconds,
     cpuMilliseconds: cpu.milliseconds,
+    placement: runsWhole(device) ? undefined : await placement(device),
+    weightBytes: 5 * width * width * Float32Array.BYTES_PER_ELEMENT,
+    residentBytes: own.residentBytes,
   };
 }
 
-async function timedRun(device: Device): Promise<{ values: Float32Array; milliseconds: number }> {
+async function timedRun(device: Device) {
   const session = await openSession(graph(), { threads: 2, device });
-  const random = new Random(1);
-  const feeds = { x: float32Tensor(uniform(random, tokens * width), [tokens, width]) };
-  await session.run(feeds); // the first run compiles
+  await session.run(feeds()); // the first run compiles
   const start = performance.now();
-  const { y } = await session.run(feeds);
+  const { y, largest } = await session.run(feeds());
   const milliseconds = performance.now() - start;
-  const values = float32Values(y);
+  const residentBytes = process.memoryUsage.rss();
+  const values = [...float32Values(y), ...float32Values(largest)];
   await session.dispose();
-  return { values, milliseconds };
+  return { values, milliseconds, residentBytes };
 }
 
-/** x (T, D), normed, attended to and mapped: the ops that most of a model's time goes to. */
+/** What of the graph runs on the CPU, since the device has no kernel for it, or nobody says that it has. */
+async function placement(device: Device): Promise<Placement | undefined> {
+  const folder = await mkdtemp(join(tmpdir(), 'loupe-probe-'));
+  try {
+    const profileAt = join(folder, 'run');
+    const session = await openSession(graph(), { threads: 2, device, profileAt });
+    await session.run(feeds());
+    session.profile();
+    await session.dispose();
+    return await profiledPlacement(profileAt);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function feeds(): Record<string, Tensor> {
+  return {
+    ids: int64Tensor(
+      Uint32Array.from({ length: tokens }, (_, t) => (7 * t) % width),
+      [tokens],
+    ),
+  };
+}
+
+/** Rows of an embedding by `ids` (T), normed, attended to and mapped, and the K largest of each: a model's ops and an SAE's. */
 function graph(): Uint8Array {
   const built = new Graph();
   const random = new Random(2);
   const matrix = () => built.float32(uniform(random, width * width), [width, width]);
-  const x = built.input('x', 'float32', ['T', width]);
+  const x = built.op('Gather', [matrix(), built.input('ids', 'int64', ['T'])]); // (T, D)
   const gain = built.float32(new Float32Array(width).fill(1), [width]);
   const attributes = { axis: -1n, epsilon: { float: 1e-5 } };
   const h = built.op('SimplifiedLayerNormalization', [x, gain], attributes);
@@ -68,10 +113,10 @@ function graph(): Uint8Array {
   const weights = built.op('Softmax', [built.op('MatMul', [query, turned])]); // (T, T)
   const mixed = built.op('MatMul', [weights, value]);
   const mapped = built.op('Gemm', [mixed, matrix()], { transB: 1n });
-  built.output(built.op('Mul', [mapped, built.op('Sigmoid', [mapped])]), 'y', 'float32', [
-    'T',
-    width,
-  ]);
+  const activated = built.op('Mul', [mapped, built.op('Sigmoid', [mapped])]);
+  built.output(activated, 'y', 'float32', ['T', width]);
+  const [largest] = built.ops(2, 'TopK', [activated, built.int64([active])]);
+  built.output(largest, 'largest', 'float32', ['T', active]);
   return built.bytes();
 }
 

@@ -1,22 +1,20 @@
 import { open } from 'node:fs/promises';
 import { join, parse } from 'node:path';
-import { env, InferenceSession, Tensor } from 'onnxruntime-node';
 import { Failure } from '../common/failure.ts';
 import { bfloat16ToFloat32, float16ToFloat32 } from '../common/float16.ts';
 import type { Device } from '../contracts/engine.ts';
+import { executionProviders, runsWhole } from '../onnx/devices.ts';
 import type { ExternalData, StoredType } from '../onnx/graph.ts';
+import { env, InferenceSession, Tensor, type InferenceOptions } from './runtime.ts';
 
-export { Tensor } from 'onnxruntime-node';
-
-// From its first session on, onnxruntime 1.30 collects usage for its maker unless this is set: nothing leaves the machine.
-process.env['ORT_DISABLE_TELEMETRY'] = '1';
+export { Tensor };
 
 /** Name and version of what runs the graphs. */
 export const runtimeVersion = `onnxruntime-node ${env.versions.node ?? 'of unknown version'}`;
 
 export interface SessionOptions {
   readonly threads: number;
-  /** What runs the graph; the CPU unless given. A graph with a node that the device cannot run is refused. */
+  /** What runs the graph; the CPU unless given. A graph with a node that WebGPU cannot run is refused. */
   readonly device?: Device;
   /** Hears why the device failed; the CPU runs the graph from then on. Absent: the failure is thrown. */
   readonly deviceFailed?: ((why: Failure) => void) | undefined;
@@ -33,6 +31,8 @@ export interface SessionOptions {
   readonly memoryPattern?: boolean;
   /** Outputs that stay on the device (WebGPU's alone can): to be fed to sessions there, and disposed of. */
   readonly heldOutputs?: readonly string[];
+  /** How the names of files begin that tell what ran where and how long; see `Session.profile`. */
+  readonly profileAt?: string;
 }
 
 /** What runs a graph in a device's place, should it fail. */
@@ -73,6 +73,11 @@ export class Session {
     }
   }
 
+  /** Writes what was noted of the runs to the file that `profileAt` begins. */
+  profile(): void {
+    this.session.endProfiling();
+  }
+
   async dispose(): Promise<void> {
     if (this.disposed) return;
     this.disposed = true;
@@ -110,18 +115,23 @@ export async function openSession(graph: Uint8Array, options: SessionOptions): P
   }
 }
 
-function inferenceOptions(options: SessionOptions): InferenceSession.SessionOptions {
-  const onWebGpu = options.device === 'webgpu';
+function inferenceOptions(options: SessionOptions): InferenceOptions {
+  const { device = 'cpu' } = options;
   return {
     logSeverityLevel: 3,
     intraOpNumThreads: options.threads,
     interOpNumThreads: 1,
     executionMode: 'sequential',
-    ...(onWebGpu && { executionProviders: ['webgpu'] }),
     preferredOutputLocation: Object.fromEntries(
       (options.heldOutputs ?? []).map(name => [name, 'gpu-buffer' as const]),
     ),
-    enableMemPattern: options.memoryPattern !== false,
+    ...(device !== 'cpu' && { executionProviders: [executionProviders[device]] }),
+    ...(options.profileAt !== undefined && {
+      enableProfiling: true,
+      profileFilePrefix: options.profileAt,
+    }),
+    // DirectML cannot have its memory laid out ahead.
+    enableMemPattern: options.memoryPattern !== false && device !== 'directml',
     enableCpuMemArena: options.keepConstants !== true,
     extra: {
       ...(options.keepConstants === true && {
@@ -131,7 +141,7 @@ function inferenceOptions(options: SessionOptions): InferenceSession.SessionOpti
         model_external_initializers_file_folder_path: parse(process.cwd()).root,
         intra_op: { allow_spinning: options.allowSpinning === false ? '0' : '1' },
         disable_prepacking: options.prepack === false ? '1' : '0',
-        ...(onWebGpu && { disable_cpu_ep_fallback: '1' }),
+        ...(runsWhole(device) && { disable_cpu_ep_fallback: '1' }),
       },
     },
   };

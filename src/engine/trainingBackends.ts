@@ -1,8 +1,9 @@
 import { Failure } from '../common/failure.ts';
+import { deviceNames } from '../contracts/devices.ts';
 import { lacks } from '../onnx/devices.ts';
 import type { BackendRequest, OpenBackend, TrainingBackend } from '../training/backend.ts';
 import { KernelBackend } from '../training/kernelBackend.ts';
-import { deviceNames, type DeviceInUse } from './deviceInUse.ts';
+import type { DeviceInUse } from './deviceInUse.ts';
 import { GraphBackend } from './graphBackend.ts';
 import { readKernel } from './kernelFile.ts';
 import { RuntimeEncoder } from './trainerEncoder.ts';

@@ -5,7 +5,7 @@ import type { HubFile } from './repository.ts';
 /** The hash that a file of `size` bytes is checked by; undefined where the server named none. */
 export function contentHash({ digest, size }: HubFile): Hash | undefined {
   if (!digest) return undefined;
-  if (digest.kind === 'sha256') return createHash('sha256');
+  if (digest.kind !== 'blob-sha1') return createHash(digest.kind);
   return createHash('sha1').update(`blob ${String(size)}\0`);
 }
 

@@ -19,8 +19,9 @@ export type HubFilter = 'gguf' | 'safetensors' | 'saelens';
 export interface HubFile {
   readonly path: string;
   readonly size: number;
-  /** What the content is to hash to: Git's SHA-1 of the blob, or SHA-256 of one kept by LFS. */
-  readonly digest: { readonly kind: 'blob-sha1' | 'sha256'; readonly hex: string } | undefined;
+  /** What the content is to hash to: Git's SHA-1 of the blob, SHA-256 of one kept by LFS, SHA-512 of a NuGet package. */
+  readonly digest:
+    { readonly kind: 'blob-sha1' | 'sha256' | 'sha512'; readonly hex: string } | undefined;
 }
 
 /** The files of a repository at a commit. */

@@ -1,5 +1,8 @@
+import { createReadStream, createWriteStream } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { constants, crc32, inflateRaw, inflateRawSync } from 'node:zlib';
+import { PassThrough, Readable, Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { constants, crc32, createInflateRaw, inflateRaw, inflateRawSync } from 'node:zlib';
 import { Failure } from '../common/failure.ts';
 import { readBytes, withFile } from './fileBytes.ts';
 
@@ -72,6 +75,36 @@ export class ZipFile {
     } catch (cause) {
       throw badZip(this.path, `"${name.slice(0, 80)}" cannot be unpacked`, cause);
     }
+  }
+
+  /** Writes an entry to a file, however large it is; fails with `bad-file` where its size or checksum is another. */
+  async unpack(name: string, target: string, signal: AbortSignal): Promise<void> {
+    const entry = this.entry(name);
+    const start = await withFile(this.path, file => this.dataStart(file, entry));
+    const range = { start, end: start + entry.packed - 1, highWaterMark: 2 ** 20 };
+    const packed = entry.packed === 0 ? Readable.from([]) : createReadStream(this.path, range);
+    let [size, sum] = [0, 0];
+    const tooLong = badZip(this.path, `"${name.slice(0, 80)}" is longer than it claims`);
+    const counted = new Transform({
+      transform: (chunk: Buffer, _encoding, done) => {
+        size += chunk.length;
+        sum = crc32(chunk, sum);
+        done(size > entry.size ? tooLong : null, chunk);
+      },
+    });
+    const inflate = entry.method === 0 ? new PassThrough() : createInflateRaw();
+    try {
+      await pipeline(packed, inflate, counted, createWriteStream(target), { signal });
+    } catch (error) {
+      if (signal.aborted) throw Failure.from(signal.reason);
+      const isZlib =
+        error instanceof Error && 'code' in error && String(error.code).startsWith('Z_');
+      throw isZlib
+        ? badZip(this.path, `"${name.slice(0, 80)}" cannot be unpacked`, error)
+        : Failure.from(error);
+    }
+    if (size === entry.size && sum === entry.crc) return;
+    throw badZip(this.path, `the size or checksum of its entry "${name.slice(0, 80)}" is wrong`);
   }
 
   private entry(name: string): ZipEntry {

@@ -5,9 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Failure } from '../../src/common/failure.ts';
+import { candidates, obstacle } from '../../src/engine/deviceCandidates.ts';
 import { DeviceInUse } from '../../src/engine/deviceInUse.ts';
 import { probeDevice } from '../../src/engine/deviceProbe.ts';
+import { deviceTrouble } from '../../src/engine/deviceTrouble.ts';
 import { ModelRunner } from '../../src/engine/modelRunner.ts';
+import { profiledPlacement } from '../../src/engine/profiledPlacement.ts';
 import { float32Tensor, openSession, Session } from '../../src/engine/session.ts';
 import { Graph } from '../../src/onnx/graph.ts';
 import { fixture } from './model.ts';
@@ -63,7 +66,8 @@ describe('a test run of a device', () => {
       { skip: process.platform === 'win32' },
       async () => {
         const path = await program(what.replaceAll(' ', ''), source);
-        const probe = await probeDevice('webgpu', { program: path, milliseconds: 1000 });
+        const limits = { milliseconds: what === 'hangs' ? 1000 : 30_000, slowest: 10 };
+        const probe = await probeDevice('webgpu', { program: path, ...limits });
         assert.match(probe.works ? 'it works' : probe.reason, reason);
       },
     );
@@ -108,20 +112,174 @@ describe("a model that is to run on 'auto'", () => {
     },
   );
 
+  it('takes the first of the devices that works, and says why not the others', async () => {
+    const source = `
+      const device = process.argv.find(arg => arg.startsWith('--device=')).slice(9);
+      if (device === 'cuda') process.send({ failure: 'CUDA failure 100: no CUDA-capable device is detected' }, () => process.exit(0));
+      else if (device === 'webgpu') process.send(${JSON.stringify({ ...good, milliseconds: 40 })});
+      else process.send(${JSON.stringify({ ...good, placement: { operators: 40, onCpu: 3, kinds: ['Gather', 'TopK'] } })});
+      ${forever}`;
+    const warnings: string[] = [];
+    const device = await DeviceInUse.choose('auto', {
+      program: await program('several', source),
+      candidates: ['cuda', 'webgpu', 'directml', 'coreml'],
+      warn: line => warnings.push(line),
+    });
+    assert.equal(device.device, 'directml');
+    assert.deepEqual(warnings, [
+      'CUDA is not used: no graphics card with CUDA was found.',
+      "WebGPU is not used: its test run took 40 ms, the CPU's 3.0 ms.",
+      "On DirectML, 3 of 40 operators of the test run were the CPU's: Gather, TopK.",
+    ]);
+    assert.equal(device.told.deviceNote, warnings.join(' '));
+    assert.deepEqual(device.state, {
+      ...{ device: 'directml', precision: 'float32' },
+      note: warnings.join(' '),
+    });
+    device.sessionOptions.deviceFailed?.(new Failure('internal', 'The run failed: it is gone.'));
+    assert.equal(
+      device.told.deviceNote,
+      [
+        ...warnings.slice(0, 2),
+        'DirectML failed, and the CPU goes on: The run failed: it is gone.',
+      ].join(' '),
+    );
+  });
+});
+
+describe('a model that is to run on one device', () => {
+  it('runs on it however slow it is', async () => {
+    const path = await program('slow', told({ ...good, milliseconds: 4000 }));
+    const device = await DeviceInUse.choose('coreml', { program: path });
+    assert.deepEqual(device.told, { device: 'CoreML' });
+  });
+
   it(
-    'is refused where WebGPU itself was asked for',
-    {
-      skip: process.platform !== 'linux' && 'elsewhere an adapter cannot be hidden',
-    },
+    'runs on the CPU where a test run ends with its process, and says so',
+    { skip: process.platform === 'win32' },
     async () => {
-      const model = await ModelRunner.open({
-        ...{ path: fixture('architectures/llama'), cacheFolder: folder, threads: 1 },
-        device: 'webgpu',
-      });
-      const run = model.run({ tokenIds: Uint32Array.of(1, 2), hooks: [], head: 'logits' });
-      await assert.rejects(run, /Failed to get a WebGPU adapter/);
+      const path = await program('aborts', 'process.abort();');
+      const device = await DeviceInUse.choose('cuda', { program: path });
+      const deviceNote = 'CUDA is not used: its test run ended with signal SIGABRT.';
+      assert.deepEqual(device.told, { device: 'CPU', deviceNote });
+      assert.deepEqual(device.sessionOptions, { device: 'cpu' });
     },
   );
+
+  it('runs on the CPU where this machine cannot have it, and says what it needs', async () => {
+    const [device, reason] =
+      process.platform === 'win32'
+        ? (['coreml', /^CoreML is not used: it needs macOS, and this is win32-\w+\.$/] as const)
+        : ([
+            'directml',
+            /^DirectML is not used: it needs Windows, and this is \w+-\w+\.$/,
+          ] as const);
+    const asked = await DeviceInUse.choose(device);
+    assert.equal(asked.device, 'cpu');
+    assert.match(asked.told.deviceNote ?? '', reason);
+  });
+
+  it('runs on the CPU where somebody knows why, without a test run', async () => {
+    const instead = 'The engine ended twice on WebGPU: the CPU goes on.';
+    const device = await DeviceInUse.choose('webgpu', { program: '/nowhere', instead });
+    assert.deepEqual(device.told, { device: 'CPU', deviceNote: instead });
+    const cpu = await DeviceInUse.choose('cpu', { instead });
+    assert.deepEqual(cpu.told, { device: 'CPU' });
+  });
+});
+
+describe('the devices of a machine', () => {
+  const machines: [string, readonly string[]][] = [
+    ['linux-x64', ['webgpu']],
+    ['linux-arm64', []],
+    ['win32-x64', ['webgpu', 'directml']],
+    ['win32-arm64', ['webgpu', 'directml']],
+    ['darwin-arm64', ['webgpu', 'coreml']],
+  ];
+  for (const [machine, devices] of machines) {
+    it(`are tried in this order: ${machine}`, () => {
+      assert.deepEqual(candidates(machine, false), devices);
+      for (const device of ['webgpu', 'directml', 'coreml'] as const) {
+        assert.equal(obstacle(device, machine) === undefined, devices.includes(device), device);
+      }
+    });
+  }
+
+  it('are CUDA first, where its libraries are there', () => {
+    assert.deepEqual(candidates('linux-x64', true), ['cuda', 'webgpu']);
+    assert.equal(obstacle('cuda', 'linux-x64', true), undefined);
+    assert.match(
+      obstacle('cuda', 'linux-x64', false) ?? '',
+      /^its libraries are not there; .*`loupe cuda`/,
+    );
+    assert.match(obstacle('cuda', 'win32-x64', true) ?? '', /^it needs Linux on x64/);
+  });
+});
+
+describe('what is said of a test run that failed', () => {
+  const cases: [string, string][] = [
+    [
+      'Failed to load library /a/libonnxruntime_providers_cuda.so with error: libcublasLt.so.13: cannot open shared object file: No such file or directory',
+      'libcublasLt.so.13 was not found: CUDA 13 and cuDNN are to be installed where the system finds libraries (or LD_LIBRARY_PATH names them)',
+    ],
+    [
+      'Failed to load library /a/b.so with error: libcuda.so.1: cannot open shared object file',
+      "NVIDIA's driver (libcuda.so.1) was not found",
+    ],
+    [
+      '/a/libonnxruntime_providers_cuda.so: file too short',
+      'its library libonnxruntime_providers_cuda.so is broken',
+    ],
+    [
+      '/a/libonnxruntime_providers_shared.so: cannot open shared object file',
+      "onnxruntime's library libonnxruntime_providers_shared.so is not beside it",
+    ],
+    ['CUBLAS_STATUS_ALLOC_FAILED', 'CUDA has too little free memory'],
+    ['something else', 'its test run failed: Failed to load shared library'],
+  ];
+  for (const [said, reason] of cases) {
+    it(reason, () => {
+      assert.equal(deviceTrouble('cuda', 'Failed to load shared library\nmore', said), reason);
+    });
+  }
+});
+
+describe('where the operators of a graph ran', () => {
+  it('is read from the profile of a run', async () => {
+    const graph = new Graph();
+    const x = graph.input('x', 'float32', ['T', 2]);
+    const sum = graph.op('MatMul', [x, graph.float32(Float32Array.of(1, 2, 3, 4), [2, 2])]);
+    graph.output(graph.op('Softmax', [sum]), 'y', 'float32', ['T', 2]);
+    const profileAt = join(folder, 'profile');
+    const session = await openSession(graph.bytes(), { threads: 1, profileAt });
+    await session.run({ x: float32Tensor(Float32Array.of(1, 2), [1, 2]) });
+    session.profile();
+    await session.dispose();
+    const placement = await profiledPlacement(profileAt);
+    assert.ok(placement);
+    assert.ok(placement.kinds.includes('MatMul'));
+    assert.equal(placement.onCpu, placement.operators);
+  });
+
+  it('is of no note where none ran on the CPU', async () => {
+    const run = (name: string, op_name: string, provider: string) => ({
+      ...{ cat: 'Node', name: `${name}_kernel_time`, args: { op_name, provider } },
+    });
+    const profileAt = join(folder, 'made');
+    const [a, b, copy] = [
+      run('a', 'MatMul', 'CUDAExecutionProvider'),
+      run('b', 'Gather', 'CPUExecutionProvider'),
+      run('c', 'MemcpyToHost', 'CPUExecutionProvider'),
+    ];
+    await writeFile(`${profileAt}_1.json`, JSON.stringify([a, a, copy, { cat: 'Session' }, null]));
+    assert.equal(await profiledPlacement(profileAt), undefined);
+    await writeFile(`${profileAt}_1.json`, JSON.stringify([a, b, b, copy]));
+    assert.deepEqual(await profiledPlacement(profileAt), {
+      operators: 2,
+      onCpu: 1,
+      kinds: ['Gather'],
+    });
+  });
 });
 
 describe('a session whose device fails', () => {
@@ -196,7 +354,7 @@ describe('a session whose device fails', () => {
     deviceFailed?.(new Failure('out-of-memory', 'The run failed: no memory.'));
     deviceFailed?.(new Failure('internal', 'The run failed: the device is lost.'));
     assert.deepEqual(device.sessionOptions, { device: 'cpu' });
-    const note = 'WebGPU failed, and the CPU goes on: The run failed: no memory.';
+    const note = 'WebGPU ran out of memory, and the CPU goes on: The run failed: no memory.';
     assert.deepEqual(device.told, { device: 'CPU', deviceNote: note });
     assert.deepEqual(warnings, [note]);
   });

@@ -35,7 +35,9 @@ before(async () => {
 after(() => rm(cacheFolder, { recursive: true }));
 
 function open(path: string, device: 'cpu' | 'webgpu' = 'webgpu'): Promise<ModelRunner> {
-  return ModelRunner.open({ path, cacheFolder, threads: 1, device });
+  // Nothing here may fall back to the CPU.
+  const warn = (line: string): never => assert.fail(line);
+  return ModelRunner.open({ path, cacheFolder, threads: 1, device }, { warn });
 }
 
 function difference(a: Float32Array | undefined, b: Float32Array | undefined): number {

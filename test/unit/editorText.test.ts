@@ -57,6 +57,16 @@ describe('RestartPolicy', () => {
     assert.equal(policy.stopped(119_000), false);
     assert.equal(policy.stopped(180_001), true);
   });
+
+  it('leaves a device on which the process stopped twice within a minute, and gives up on the CPU', () => {
+    const policy = new RestartPolicy();
+    assert.equal(policy.stoppedOn(1_000, 'WebGPU'), 'as it was');
+    assert.equal(policy.stoppedOn(20_000, 'WebGPU'), 'on the CPU');
+    assert.equal(policy.stoppedOn(30_000, undefined), 'no');
+    const rare = new RestartPolicy();
+    assert.equal(rare.stoppedOn(1_000, 'CUDA'), 'as it was');
+    assert.equal(rare.stoppedOn(62_000, 'CUDA'), 'as it was');
+  });
 });
 
 describe('text for people', () => {

@@ -42,9 +42,9 @@ export async function downloadWithProgress(
 }
 
 /** Notification progress: the share that is new, and sizes in words; at most ten a second. */
-function reporter(
+export function reporter(
   progress: vscode.Progress<{ readonly message?: string; readonly increment?: number }>,
-): (state: DownloadProgress) => void {
+): (state: Pick<DownloadProgress, 'bytes' | 'total'>) => void {
   const begun = performance.now();
   let first: number | undefined;
   let [shown, told] = [0, 0];

@@ -1,0 +1,104 @@
+import * as vscode from 'vscode';
+import { Failure } from '../../common/failure.ts';
+import { formatBytes } from '../../common/numbers.ts';
+import {
+  downloadCuda,
+  installCudaFrom,
+  offerCuda,
+  type CudaPlaces,
+} from '../../cuda/installCuda.ts';
+import { isRuntimeFrom, ownRuntimeFolder, runtimeVersionIn } from '../../cuda/runtimeFolder.ts';
+import { changeSetting, setting } from '../settings.ts';
+import { reporter } from './hubDownload.ts';
+
+const [yes, own] = ['Download', 'Choose a Folder'];
+
+/** Tells what would be downloaded, and does so if the user agrees; resolves to whether there is a new runtime. */
+export async function bringCuda(places: CudaPlaces): Promise<boolean> {
+  const told = await withProgress('Asking for the size of CUDA’s libraries', ({ signal }) =>
+    offerCuda(places, signal).catch((error: unknown) => Failure.from(error)),
+  );
+  if (told === undefined) return false;
+  const detail =
+    told instanceof Failure
+      ? `${told.message} You can name a folder that has the libraries.`
+      : `${formatBytes(told.missing)} from ${told.found.url.host}, and about as much again unpacked, into Loupe’s storage (${told.folder}). CUDA itself, cuDNN and NVIDIA’s driver are to be installed by you.`;
+  const question = 'Download the libraries that onnxruntime needs for CUDA?';
+  const ways = told instanceof Failure ? [own] : [yes, own];
+  const chosen = await vscode.window.showInformationMessage(
+    question,
+    { modal: true, detail },
+    ...ways,
+  );
+  if (chosen === own) await chooseFolder();
+  if (chosen !== yes || told instanceof Failure) return false;
+  const folder = await withProgress('Downloading CUDA’s libraries', ({ signal, progress }) => {
+    const show = reporter(progress);
+    return downloadCuda(places, told, {
+      signal,
+      report: ({ step, bytes, total }) => {
+        if (step === 'Downloading') show({ bytes, total });
+        else progress.report({ message: step });
+      },
+    });
+  });
+  if (folder === undefined) {
+    const text =
+      'Loupe: the download was cancelled. What has arrived is kept: run the command again to go on.';
+    void vscode.window.showInformationMessage(text);
+    return false;
+  }
+  if (setting('cuda.libraries') !== '') await changeSetting('cuda.libraries', '');
+  if (!['auto', 'cuda'].includes(setting('device'))) void offerCudaDevice();
+  return true;
+}
+
+/** Lays out the runtime with the libraries at the path that the setting names; resolves to whether it was not there before. */
+export async function useCudaLibraries(places: CudaPlaces, path: string): Promise<boolean> {
+  const folder = ownRuntimeFolder(places.storage, runtimeVersionIn(places.modules));
+  if (await isRuntimeFrom(folder, path)) return false;
+  const { signal } = new AbortController();
+  await installCudaFrom(places, path, { signal, folder });
+  return true;
+}
+
+/** The setting's change does the rest. */
+async function chooseFolder(): Promise<void> {
+  const [folder] =
+    (await vscode.window.showOpenDialog({
+      ...{ canSelectFiles: false, canSelectFolders: true },
+      title: 'A folder with libonnxruntime_providers_cuda.so',
+    })) ?? [];
+  if (folder) await changeSetting('cuda.libraries', folder.fsPath);
+}
+
+async function offerCudaDevice(): Promise<void> {
+  const use = 'Use CUDA';
+  const text = 'Loupe: CUDA’s libraries are here. The setting loupe.device says what is used.';
+  const chosen = await vscode.window.showInformationMessage(text, use);
+  if (chosen === use) await changeSetting('device', 'cuda');
+}
+
+type Shown = vscode.Progress<{ readonly message?: string; readonly increment?: number }>;
+
+/** Undefined where the user cancelled it. */
+async function withProgress<T>(
+  title: string,
+  act: (shown: { readonly signal: AbortSignal; readonly progress: Shown }) => Promise<T>,
+): Promise<T | undefined> {
+  const location = vscode.ProgressLocation.Notification;
+  try {
+    return await vscode.window.withProgress(
+      { location, title, cancellable: true },
+      async (progress, token) => {
+        const cancel = new AbortController();
+        const stop = new Failure('cancelled', 'The download was cancelled.');
+        token.onCancellationRequested(() => cancel.abort(stop));
+        return await act({ signal: cancel.signal, progress });
+      },
+    );
+  } catch (error) {
+    if (Failure.is(error, 'cancelled')) return undefined;
+    throw error;
+  }
+}
