@@ -89,6 +89,8 @@ export interface GraphRequest {
   readonly hooks: readonly Hook[];
   /** 'logits': (T, V). 'loss': surprisal of given labels and the top predictions, without returning the logits. */
   readonly head: 'none' | 'logits' | 'loss';
+  /** How many of the likeliest tokens 'loss' gives; each run says it, unless given. */
+  readonly predictions?: number;
   /** Whether keys and values of earlier tokens come in and those of all tokens go out. */
   readonly cache: boolean;
   /** What it is to run on; the CPU unless given. */

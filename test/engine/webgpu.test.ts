@@ -13,6 +13,7 @@ import { hookAt } from '../../src/models/hooks.ts';
 import { Graph } from '../../src/onnx/graph.ts';
 import { readDictionary } from '../../src/saes/readDictionary.ts';
 import { SafetensorsFile, type Tensor, writeSafetensors } from '../../src/weights/safetensors.ts';
+import { difference } from './difference.ts';
 import { fixture } from './model.ts';
 import { useSoftwareGpu } from './softwareGpu.ts';
 
@@ -36,14 +37,6 @@ after(() => rm(cacheFolder, { recursive: true }));
 
 function open(path: string, device: 'cpu' | 'webgpu' = 'webgpu'): Promise<ModelRunner> {
   return ModelRunner.open({ path, cacheFolder, threads: 1, device });
-}
-
-function difference(a: Float32Array | undefined, b: Float32Array | undefined): number {
-  assert.ok(a && b);
-  assert.equal(a.length, b.length);
-  assert.ok(a.every(Number.isFinite));
-  const largest = b.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  return a.reduce((most, value, i) => Math.max(most, Math.abs(value - (b[i] ?? NaN))), 0) / largest;
 }
 
 async function idsOf(goldens: SafetensorsFile): Promise<Uint32Array> {
