@@ -12,10 +12,12 @@ import { FitState } from '../../src/engine/routerFitState.ts';
 import { llamaPieces, writePieces } from '../fixtures/llamaFolder.ts';
 import { difference } from './difference.ts';
 import { fixture } from './model.ts';
+import { RanOn } from './ranOn.ts';
 import { useSoftwareGpu } from './softwareGpu.ts';
 
 const tolerance = 1e-4;
 const skip = useSoftwareGpu() ?? false;
+const sessions = new RanOn();
 let folder: string;
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'loupe-fit-webgpu-'));
@@ -57,6 +59,7 @@ describe('Fitting routers on WebGPU', { skip }, () => {
   ];
   for (const [name, pathOf, count] of models) {
     it(`has the losses and gradients that the CPU has: ${name}`, async t => {
+      sessions.are('router fit: loss and gradients');
       const path = await pathOf();
       const [gpu, cpu] = [await steps(path, 'webgpu', count), await steps(path, 'cpu', count)];
       const worst = { loss: 0, gradients: 0, routers: 0 };
