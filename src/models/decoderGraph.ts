@@ -1,8 +1,8 @@
 import { Failure } from '../common/failure.ts';
 import type { Hook } from '../contracts/hooks.ts';
 import { type ExternalData, Graph, type Value } from '../onnx/graph.ts';
-import { lacks, type Lacks } from '../onnx/devices.ts';
-import { feeds } from './feeds.ts';
+import { keepsOutputs, lacks, type Lacks } from '../onnx/devices.ts';
+import { feeds, fetches } from './feeds.ts';
 import { hookWidth } from './hooks.ts';
 import type { GraphRequest, ModelConfig } from './model.ts';
 
@@ -139,7 +139,7 @@ export class DecoderGraph {
     }
     if (request.hooks.includes(hook)) {
       const rows = graph.op('Reshape', [activation, graph.int64([-1, width])]); // (T, width)
-      graph.output(rows, hook, 'float32', ['T', width]);
+      this.showRows(rows, hook, width);
     }
     return activation;
   }
@@ -147,9 +147,16 @@ export class DecoderGraph {
   /** Lets the state of the residual stream out under each of the names by which it was asked for. */
   showResidual(x: Value, names: Iterable<Hook>): void {
     for (const hook of new Set(names)) {
-      this.graph.output(x, hook, 'float32', ['T', this.config.width]);
+      this.showRows(x, hook, this.config.width);
       this.shown.add(hook);
     }
+  }
+
+  /** Under the hook's name, and under another where the device can keep them: each run chooses. */
+  private showRows(rows: Value, hook: Hook, width: number): void {
+    this.graph.output(rows, hook, 'float32', ['T', width]);
+    if (!keepsOutputs(this.request.device ?? 'cpu')) return;
+    this.graph.outputLeft(rows, fetches.left(hook), 'float32', ['T', width]);
   }
 
   /** For the attention's pattern, which is no row per token. */

@@ -22,7 +22,7 @@ function loss({ graph, request }: DecoderGraph, logits: Value): void {
       : graph.int64([request.predictions]);
   const [top, largest] = graph.ops(2, 'TopK', [logits, predictions]); // (T, P), (T, P)
   // An Identity beside another reader would stay, and WebGPU has none of int64.
-  const ids = graph.outputOfLast(largest, fetches.predictedIds, 'int64', ['T', 'predictions']);
+  const ids = graph.outputInPlace(largest, fetches.predictedIds, 'int64', ['T', 'predictions']);
   const softmax = graph.op('Softmax', [logits]); // (T, V)
   const probabilities = graph.op('GatherElements', [softmax, ids], { axis: 1n }); // (T, P)
   const first = (of: Value) =>

@@ -13,6 +13,11 @@ export interface Lacks {
   readonly attention?: true;
 }
 
+/** Whether a session there can leave outputs on the device, for other sessions to read. */
+export function keepsOutputs(device: Device): boolean {
+  return device === 'webgpu';
+}
+
 /** test/engine/webgpu.test.ts runs what is done instead against the goldens. */
 export const lacks: Readonly<Record<Device, Lacks>> = {
   cpu: {},
