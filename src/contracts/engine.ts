@@ -49,7 +49,15 @@ export interface ModelRequest {
    * as it does not fail, else the CPU. 'webgpu': that, or a failure.
    */
   readonly device?: DeviceChoice;
+  /** What the products with weights are computed in; 'auto' unless given. */
+  readonly precision?: PrecisionChoice;
 }
+
+/**
+ * 'float16': on a device with 16-bit arithmetic. 'auto': there, if a run of text deviates little enough from float32; the
+ * CPU computes in float32.
+ */
+export type PrecisionChoice = 'auto' | 'float32' | 'float16';
 
 export interface LoadProgress {
   readonly step: string;

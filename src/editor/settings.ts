@@ -1,5 +1,5 @@
 import * as vscode from 'vscode';
-import type { DeviceChoice } from '../contracts/engine.ts';
+import type { DeviceChoice, PrecisionChoice } from '../contracts/engine.ts';
 
 /** What the document's tokens are tinted by. */
 export type TintMode = 'strongest' | 'pinned only' | 'off';
@@ -20,6 +20,7 @@ export interface Settings {
   readonly threads: number;
   /** Of the model and its SAEs; what trains runs on the CPU. */
   readonly device: DeviceChoice;
+  readonly precision: PrecisionChoice;
   readonly 'analysis.onOpen': boolean;
   readonly 'analysis.delay': number;
   readonly 'analysis.maxCharacters': number;
@@ -65,6 +66,7 @@ export function setting<S extends keyof Settings>(name: S): Settings[S] {
 /** What can be chosen, where another text would mean nothing. */
 const choices: Partial<Record<keyof Settings, readonly string[]>> = {
   device: ['auto', 'webgpu', 'cpu'],
+  precision: ['auto', 'float32', 'float16'],
 };
 
 /** Settings whose items can only be text, whatever the user has written into them. */

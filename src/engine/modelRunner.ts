@@ -12,6 +12,7 @@ import { loadModel, type LoadedModel, type LoadOptions } from './loadModel.ts';
 import { ModelBody, type BodyResult } from './modelBody.ts';
 import { ModelHead, type HeadResult } from './modelHead.ts';
 import { joinedPatterns, refuseLargePattern } from './patterns.ts';
+import { inPrecision } from './precision.ts';
 import { Unembedding, type UnembeddedRow } from './unembedding.ts';
 
 /** What to compute for a run of tokens: whole, or after a prefix whose keys and values are kept. */
@@ -82,7 +83,8 @@ export class ModelRunner {
   }
 
   static async open(request: ModelRequest, options: LoadOptions = {}): Promise<ModelRunner> {
-    return new ModelRunner(await loadModel(request, options));
+    const model = await loadModel(request, options);
+    return new ModelRunner(await inPrecision(model, request.precision ?? 'auto', options));
   }
 
   /** With the device that it runs on now. */

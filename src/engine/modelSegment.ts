@@ -69,6 +69,7 @@ export class ModelSegment {
     const graph = buildDecoder(model.config, model.weights, {
       ...request,
       device: model.on.device,
+      float16: model.float16 === true,
     });
     const left = keepsOutputs(model.on.device)
       ? request.hooks.filter(isRows).map(fetches.left)

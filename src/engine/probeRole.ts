@@ -13,6 +13,8 @@ export interface ProbeFindings {
   /** Of one run, after a first one. */
   readonly milliseconds: number;
   readonly cpuMilliseconds: number;
+  /** Whether it multiplies matrices of float16. */
+  readonly float16: boolean;
 }
 
 const [tokens, width] = [256, 512]; // T, D
@@ -36,7 +38,20 @@ async function findings(device: Device): Promise<ProbeAnswer> {
       : Infinity,
     milliseconds: own.milliseconds,
     cpuMilliseconds: cpu.milliseconds,
+    float16: await hasFloat16(device).catch(() => false),
   };
+}
+
+/** Whether 1 + 2 in float16 is 3 there: a device without such arithmetic refuses the program. */
+async function hasFloat16(device: Device): Promise<boolean> {
+  const graph = new Graph();
+  const x = graph.asFloat16(graph.input('x', 'float32', [1, 2]));
+  const ones = graph.asFloat16(graph.float32(Float32Array.of(1, 1), [2, 1]));
+  const sum = graph.asFloat32(graph.op('MatMul', [x, ones]), 'float16');
+  graph.output(sum, 'y', 'float32', [1, 1]);
+  const session = await openSession(graph.bytes(), { threads: 1, device });
+  const { y } = await session.run({ x: float32Tensor(Float32Array.of(1, 2), [1, 2]) });
+  return float32Values(y)[0] === 3;
 }
 
 async function timedRun(device: Device): Promise<{ values: Float32Array; milliseconds: number }> {

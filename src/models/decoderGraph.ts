@@ -17,6 +17,7 @@ export class DecoderGraph {
   private readonly weights: Weights;
   private readonly fedWeights = new Map<string, Value>();
   private readonly converted = new Map<string, Value>();
+  private readonly halves = new Map<string, Value>();
   private readonly shown = new Set<Hook>();
 
   constructor(config: ModelConfig, weights: Weights, request: Pick<GraphRequest, 'hooks'> & Partial<GraphRequest>) {
@@ -63,9 +64,22 @@ export class DecoderGraph {
 
   /** x W^T + b, for a weight of a row per output; b where it is there. */
   linear(x: Value, name: string, transposed = false): Value {
+    const { graph } = this;
     const bias = this.has(`${name}.bias`) ? [this.weight(`${name}.bias`)] : [];
-    const inputs = [x, this.matrix(name, x), ...bias];
-    return this.graph.op('Gemm', inputs, transposed ? {} : { transB: 1n });
+    const layout = transposed ? {} : { transB: 1n };
+    if (!this.request.float16) return graph.op('Gemm', [x, this.matrix(name, x), ...bias], layout);
+    const product = graph.op('Gemm', [graph.asFloat16(x), this.half(name)], layout);
+    const wide = graph.asFloat32(product, 'float16');
+    return bias[0] ? graph.op('Add', [wide, bias[0]]) : wide;
+  }
+
+  /** A matrix in float16: as it lies in its file, or rounded once, when the session opens. */
+  private half(name: string): Value {
+    const stored = this.stored(name);
+    if (stored.type === 'float16') return this.graph.external(name, stored);
+    let value = this.halves.get(name);
+    if (!value) this.halves.set(name, (value = this.graph.asFloat16(this.weight(name))));
+    return value;
   }
 
   /** A linear map of a layer, which some files hold transposed. */

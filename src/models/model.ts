@@ -95,6 +95,8 @@ export interface GraphRequest {
   readonly cache: boolean;
   /** What it is to run on; the CPU unless given. */
   readonly device?: Device;
+  /** Whether products with matrices of weights are computed in float16; all else is float32. */
+  readonly float16?: boolean;
   /** Weights that come in under their names with each run, in place of those of the files: what is being trained. */
   readonly fed?: ReadonlySet<string>;
   /** Of a LIMe model: what its heads take from each layer's buffer (routeNorms.ts). */

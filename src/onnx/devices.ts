@@ -4,7 +4,7 @@ import type { Device } from '../contracts/engine.ts';
 export interface Lacks {
   /** Arithmetic of int64: only indices and shapes. */
   readonly int64?: true;
-  /** Numbers of 16 bits; within constants, the CPU widens them when the session opens. */
+  /** Numbers of 16 bits, on every device of the kind (precision.ts asks each); the CPU widens constants of them when the session opens. */
   readonly sixteenBits?: true;
   /**
    * A GroupQueryAttention that can be relied on. WebGPU's passes over the softcap in silence, gives no weights beside its

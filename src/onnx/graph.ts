@@ -163,6 +163,10 @@ export class Graph {
     return type === 'float32' ? value : this.op('Cast', [value], { to: BigInt(DataType.FLOAT) });
   }
 
+  asFloat16(value: Value): Value {
+    return this.op('Cast', [value], { to: BigInt(DataType.FLOAT16) });
+  }
+
   /** Adds a node with one output. */
   op(
     type: string,

@@ -162,7 +162,10 @@ describe('an analysis on WebGPU', { skip }, () => {
 
   async function open(device: Device) {
     const path = join(folder, 'tiny.gguf');
-    const model = await ModelRunner.open({ path, cacheFolder: folder, threads: 1, device });
+    const model = await ModelRunner.open({
+      ...{ path, cacheFolder: folder, threads: 1, device },
+      precision: 'float32',
+    });
     if (device === 'cpu') {
       const sae = new BoostedSae(await SaeRunner.open(dictionary, { threads: 1 }));
       return { model, sae, analysis: new Analysis(model, sae, { blockLength: 64 }) };
