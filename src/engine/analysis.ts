@@ -233,6 +233,7 @@ export class Analysis {
     });
     const { surprisal, predictedIds, probabilities, cache } = run;
     if (!surprisal || !predictedIds || !probabilities) {
+      dispose(run.left?.values() ?? []);
       throw new Failure('internal', `The model's run left out the loss.`);
     }
     const { predictions } = document;

@@ -18,8 +18,11 @@ import {
 } from './session.ts';
 import { cellLength } from './windows.ts';
 
-/** Bytes of weights up to which they are within the graph; beyond, an SAE's encoder is fed with each run, from here. */
-const mostBytes = 2 ** 30;
+/**
+ * Bytes of weights up to which they are within the graph, and four times in memory while it is opened. An SAE with more
+ * reads activations here.
+ */
+const mostBytes = 2 ** 29;
 
 /** Numbers of one run: pre-activations (t, F), and decoder rows (t, K, O). */
 const numbersPerRun = 2 ** 23;
