@@ -1,7 +1,7 @@
 import type { Device } from '../../src/contracts/engine.ts';
 import { GraphBackend } from '../../src/engine/graphBackend.ts';
 import { float32Tensor, openSession } from '../../src/engine/session.ts';
-import { lacks } from '../../src/onnx/devices.ts';
+import { keepsOutputs } from '../../src/onnx/devices.ts';
 import { Graph } from '../../src/onnx/graph.ts';
 import { median, takeTurns, timed, type Contestant } from '../parts/contestants.ts';
 import { startStepPeer } from '../parts/stepPeer.ts';
@@ -32,7 +32,7 @@ export async function stepTable(shape: StepShape, measured: Measured): Promise<S
   const { device, rounds, steps, python, torch } = measured;
   const peer =
     python === undefined ? undefined : await startStepPeer(python, shape, { device: torch, steps });
-  const holdsTensors = lacks[device].heldTensors !== true;
+  const holdsTensors = keepsOutputs(device);
   const own: Contestant[] = [];
   for (const objective of objectives) {
     own.push(

@@ -3,7 +3,12 @@ import { resolve } from 'node:path';
 import { embeddedModel, embeddedSae } from '../common/embedded.ts';
 import { Failure } from '../common/failure.ts';
 import { deviceChoices } from '../contracts/devices.ts';
-import type { DeviceChoice, LoadProgress, ModelRequest } from '../contracts/engine.ts';
+import type {
+  DeviceChoice,
+  LoadProgress,
+  ModelRequest,
+  PrecisionChoice,
+} from '../contracts/engine.ts';
 import { installedFile } from '../engine/installedFile.ts';
 import type { Dictionary } from '../saes/dictionary.ts';
 import { dictionaryHash } from '../saes/dictionaryHash.ts';
@@ -30,6 +35,7 @@ export const modelOptions = {
 /** Options of every command that runs on a device of the user's choice. */
 export const deviceOptions = {
   device: { type: 'string' },
+  precision: { type: 'string' },
 } as const satisfies Command['options'];
 
 /** Options of every command that runs an SAE on a model. */
@@ -42,13 +48,20 @@ export const saeOptions = {
 export function modelRequest(values: Values): ModelRequest {
   const routers = text(values, 'routers');
   const device = text(values, 'device');
+  const precision = text(values, 'precision');
   return {
     path: resolve(text(values, 'model') ?? installedFile(embeddedModel)),
     ...(routers !== undefined && { routers: resolve(routers) }),
     cacheFolder: resolve(text(values, 'cache') ?? cacheFolder()),
     threads: integer(values, 'threads', { min: 1, max: 256 }) ?? availableParallelism(),
     ...(device !== undefined && { device: deviceChoice(device) }),
+    ...(precision !== undefined && { precision: precisionChoice(precision) }),
   };
+}
+
+function precisionChoice(name: string): PrecisionChoice {
+  if (name === 'auto' || name === 'float32' || name === 'float16') return name;
+  throw usage(`--precision is to be auto, float32 or float16, not ${name}.`);
 }
 
 function deviceChoice(name: string): DeviceChoice {

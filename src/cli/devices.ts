@@ -39,9 +39,8 @@ async function reportOf(device: Device, signal: AbortSignal): Promise<DeviceRepo
   if (!probe.works) return { device, works: false, reason: `${probe.reason}.` };
   const { difference, milliseconds, cpuMilliseconds, placement, float16 } = probe;
   return {
-    ...{ device, works: true, difference, precision: 'float32' },
+    ...{ device, works: true, difference, float16 },
     ratio: device === 'cpu' ? 1 : milliseconds / cpuMilliseconds,
-    ...(float16 !== undefined && { float16 }),
     ...(placement && device !== 'cpu' && { placement }),
     ...(probe.weightBytes !== undefined && { weightBytes: probe.weightBytes }),
     ...(probe.residentBytes !== undefined && { residentBytes: probe.residentBytes }),
@@ -49,14 +48,13 @@ async function reportOf(device: Device, signal: AbortSignal): Promise<DeviceRepo
 }
 
 function lineOf(report: DeviceReport): string {
-  const { device, works, reason, ratio = NaN, placement, float16, precision } = report;
+  const { device, works, reason, ratio = NaN, placement, float16 = false } = report;
   const name = deviceNames[device].padEnd(8);
   if (!works) return `${name}  no: ${reason ?? 'for no known reason.'}`;
-  const half = float16 === undefined ? 'not tried' : float16 ? 'yes' : 'no';
   const memory = [report.weightBytes, report.residentBytes].map(bytes => formatBytes(bytes ?? 0));
   const facts = [
     `small run: ${ratio.toPrecision(2)} times the CPU's time`,
-    `${precision ?? 'float32'} (float16: ${half})`,
+    float16 ? 'float16 too' : 'no float16',
     `${memory[0]} of weights in a process of ${memory[1]}`,
   ];
   const partly = placement ? `\n${' '.repeat(10)}${placementText(device, placement)}` : '';

@@ -5,6 +5,7 @@ import type { RouterFitProgress } from '../contracts/trainer.ts';
 import { fitRouters } from '../engine/routerFit.ts';
 import { planRouterFit } from '../engine/routerFitPlan.ts';
 import {
+  deviceOptions,
   integer,
   plainModelOptions,
   modelRequest,
@@ -29,6 +30,7 @@ export const limefitCommand: Command = {
   summary: 'Fit LIMe routers to an ordinary Llama: which layers does each head want to read?',
   options: {
     ...plainModelOptions,
+    ...deviceOptions,
     text: { type: 'string', multiple: true },
     include: { type: 'string', multiple: true },
     exclude: { type: 'string', multiple: true },
@@ -42,23 +44,23 @@ export const limefitCommand: Command = {
     const { signal } = input;
     const log = (line: string): void => input.log(line);
     const asked = request(input);
-    const plan = await planRouterFit(asked, { signal, report: () => undefined });
+    const plan = await planRouterFit(asked, { signal, report: () => undefined, warn: log });
     log(
       `${plan.tokens} tokens, about ${Math.ceil(plan.seconds / 60)} min; ${(plan.bytes / 2 ** 30).toFixed(1)} GB of memory, however long the text is`,
     );
     const report = progressLine(log);
-    const result = await fitRouters(asked, { signal, gate: new Gate(), report });
+    const result = await fitRouters(asked, { signal, gate: new Gate(), report, warn: log });
     return { folder: asked.folder, ...result };
   },
 
   format: result => summary(result as LimeFitResult),
 };
 
-function summary({ folder, fit }: LimeFitResult): string {
+function summary({ folder, fit, device }: LimeFitResult): string {
   const { ceBefore, ceAfter, heldOutTokens, tokens, steps } = fit;
   const change = (100 * (ceAfter - ceBefore)) / ceBefore;
   return [
-    `Routers in ${folder}: ${tokens} tokens, ${steps} steps`,
+    `Routers in ${folder}: ${tokens} tokens, ${steps} steps, on ${device === 'CPU' ? 'the CPU' : device}`,
     `held-out CE ${ceBefore.toFixed(4)} -> ${ceAfter.toFixed(4)} nats (${change >= 0 ? '+' : ''}${change.toFixed(2)} %), ${heldOutTokens} tokens`,
     ...(ceAfter < ceBefore ? [] : ['The fit did not lower it: give more text.']),
   ].join('\n');

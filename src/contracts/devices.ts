@@ -18,13 +18,9 @@ export const deviceChoices: readonly DeviceChoice[] = [
   ...(['directml', 'coreml', 'cpu'] as const),
 ];
 
-/** What a device calculates in. */
-export type Precision = 'float32' | 'float16';
-
 /** What the model and its SAEs run on now, and what that takes. */
 export interface DeviceState {
   readonly device: Device;
-  readonly precision: Precision;
   /** Sentences: why no other device is used, or what of this one's work is the CPU's. */
   readonly note?: string;
   /** Of the weights that sessions hold. */
@@ -52,7 +48,6 @@ export interface DeviceReport {
   readonly ratio?: number;
   /** Largest difference to the CPU's result, relative to its largest value. */
   readonly difference?: number;
-  readonly precision?: Precision;
   /** Whether it calculates in float16; absent where that was not found out. */
   readonly float16?: boolean;
   readonly placement?: Placement;

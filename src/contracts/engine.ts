@@ -56,7 +56,15 @@ export interface ModelRequest {
   readonly device?: DeviceChoice;
   /** One sentence: why the CPU is to take the place of the device that is asked for. */
   readonly insteadOfDevice?: string;
+  /** What the products with weights are computed in; 'auto' unless given. */
+  readonly precision?: PrecisionChoice;
 }
+
+/**
+ * 'float16': on a device with 16-bit arithmetic. 'auto': there, if a run of text deviates little enough from float32; the
+ * CPU computes in float32.
+ */
+export type PrecisionChoice = 'auto' | 'float32' | 'float16';
 
 export interface LoadProgress {
   readonly step: string;

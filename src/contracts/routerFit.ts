@@ -41,6 +41,9 @@ export interface RouterFitReport {
   /** Tokens of the text that was fitted on. */
   readonly uniqueTokens: number;
   readonly curve: readonly FitPoint[];
+  /** What it ended on, and why that is not what was asked for, if it is not. */
+  readonly device: string;
+  readonly deviceNote?: string;
   /** How all this was done and measured. */
   readonly convention: string;
 }

@@ -14,7 +14,7 @@ export async function engineSelection(
   const known = await domains.list();
   const { model, saePath } = selectedFiles(context);
   return {
-    model: { ...model, device: setting('device') },
+    model: { ...model, device: setting('device'), precision: setting('precision') },
     saePath,
     domains: known.map(({ name, path }) => ({ name, path })),
   };

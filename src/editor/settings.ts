@@ -1,6 +1,6 @@
 import * as vscode from 'vscode';
 import { deviceChoices } from '../contracts/devices.ts';
-import type { DeviceChoice } from '../contracts/engine.ts';
+import type { DeviceChoice, PrecisionChoice } from '../contracts/engine.ts';
 
 /** What the document's tokens are tinted by. */
 export type TintMode = 'strongest' | 'pinned only' | 'off';
@@ -23,6 +23,7 @@ export interface Settings {
   readonly device: DeviceChoice;
   /** A folder or a package with onnxruntime's CUDA libraries; '' stands for those that Loupe downloaded. */
   readonly 'cuda.libraries': string;
+  readonly precision: PrecisionChoice;
   readonly 'analysis.onOpen': boolean;
   readonly 'analysis.delay': number;
   readonly 'analysis.maxCharacters': number;
@@ -68,6 +69,7 @@ export function setting<S extends keyof Settings>(name: S): Settings[S] {
 /** What can be chosen, where another text would mean nothing. */
 const choices: Partial<Record<keyof Settings, readonly string[]>> = {
   device: deviceChoices,
+  precision: ['auto', 'float32', 'float16'],
 };
 
 /** Settings whose items can only be text, whatever the user has written into them. */

@@ -88,10 +88,9 @@ function deviceFacts(model: ModelInfo, device: DeviceState | undefined): string[
   const [name, note] = device
     ? [deviceNames[device.device], device.note]
     : [model.device, model.deviceNote];
-  const precision = model.precision.replace(/^float32/, device?.precision ?? 'float32');
   const memory = device && [device.weightBytes, device.residentBytes].map(formatBytes);
   return [
-    `**${escapeMarkdown(model.name)}** on ${escapeMarkdown(name)}, ${escapeMarkdown(precision)}`,
+    `**${escapeMarkdown(model.name)}** on ${escapeMarkdown(name)}, ${escapeMarkdown(model.precision)}`,
     ...(note === undefined ? [] : [escapeMarkdown(note)]),
     ...(memory ? [`Memory: ${memory[0]} of weights, ${memory[1]} in all`] : []),
   ];

@@ -46,7 +46,14 @@ export function fitRequest(
 ): RouterFitRequest {
   const { model } = selectedFiles(context);
   const folder = join(routersFolder, name);
-  return { model, corpus: corpusRequest(folders), folder, name, tokens: 0, seed: seedOf(name) };
+  return {
+    model: { ...model, device: setting('device') },
+    corpus: corpusRequest(folders),
+    folder,
+    name,
+    tokens: 0,
+    seed: seedOf(name),
+  };
 }
 
 /** Fits of other names take the text in another order: what they have in common is not chance. */

@@ -1,13 +1,16 @@
 import { Failure } from '../common/failure.ts';
 import type { AnalysisPart, AnalysisSummary, AnalyzeRequest } from '../contracts/engine.ts';
+import type { Hook } from '../contracts/hooks.ts';
 import type { ModelConfig } from '../models/model.ts';
-import { outputWidthOf, type Dictionary } from '../saes/dictionary.ts';
+import type { Dictionary } from '../saes/dictionary.ts';
 import { hooksOf, readingOf } from '../saes/target.ts';
+import { type Activations, dispose } from './activations.ts';
 import { AnalyzedDocument } from './analyzedDocument.ts';
 import { cellsOf, type BlockResult, type SaeReading } from './cells.ts';
 import type { KeyValueCache } from './keyValueCache.ts';
 import type { ModelRunner } from './modelRunner.ts';
 import { PrefixCache } from './prefixCache.ts';
+import { LostWithDevice } from './session.ts';
 import { blockEnd, visibleFirst, windowShape, windowsOf, type Window } from './windows.ts';
 
 /** What the analysis needs of a model. */
@@ -21,8 +24,19 @@ export interface AnalysisSae {
     Dictionary,
     'hook' | 'inputWidth' | 'output' | 'centred' | 'tokenPolicy'
   >;
-  /** What it says of every token of `x` (t, D); `target` (t, O): what it reconstructs, x where it is no transcoder. */
-  read(x: Float32Array, target: Float32Array): Promise<SaeReading>;
+  /** Whether it reads activations that were left on the device. */
+  readonly readsOnDevice?: boolean;
+  read(request: ReadRequest): Promise<SaeReading>;
+}
+
+export interface ReadRequest {
+  readonly x: Activations; // (T, D)
+  /** What the SAE reconstructs: x where it is no transcoder (T, O). */
+  readonly target: Activations;
+  /** The rows from this one on are read. */
+  readonly from: number;
+  /** Whether that row is the first token that the model read. */
+  readonly startsWindow: boolean;
 }
 
 export interface AnalysisOptions {
@@ -153,15 +167,16 @@ export class Analysis {
       await nextTurn();
       context.signal.throwIfAborted();
       const end = blockEnd(start, this.options.blockLength ?? 256, window);
-      const block = await this.runBlock(document, { start, end, past, signal: context.signal });
-      context.signal.throwIfAborted();
       const first = Math.max(start, firstMissing);
-      if (block.led !== undefined) carried = block.led;
-      if (first < end) {
-        for (const cell of await this.describe(document, block, first, carried)) {
-          document.add(cell);
-          context.report(cell);
-        }
+      const asked = { ...{ start, end, past, first, carried }, signal: context.signal };
+      const { block, cells } = await this.readBlock(document, asked).catch((error: unknown) => {
+        // What the device held is computed again, on the CPU.
+        if (error instanceof LostWithDevice) return this.readBlock(document, asked);
+        throw error;
+      });
+      for (const cell of cells) {
+        document.add(cell);
+        context.report(cell);
       }
       carried = block.surprisal.at(-1) ?? NaN;
       past = block.cache;
@@ -171,18 +186,41 @@ export class Analysis {
     return window.end - from;
   }
 
+  /** Runs a block, and reads its tokens from `first` on. */
+  private async readBlock(document: AnalyzedDocument, request: BlockRequest) {
+    const { start, end, first, signal } = request;
+    const { x, target, lead, ...block } = await this.runBlock(document, request);
+    try {
+      signal.throwIfAborted();
+      if (first >= end) return { block, cells: [] };
+      const sae = await this.sae.read({
+        ...{ x, target },
+        from: lead + first - start,
+        startsWindow: first === 0 && this.lead.length === 0,
+      });
+      const cells = cellsOf({
+        ...{ block, first, sae, carried: block.led ?? request.carried },
+        tokens: document.tokens,
+        predictions: document.predictions,
+        tokenText: id => this.model.tokenizer.tokenText(id),
+      });
+      return { block, cells };
+    } finally {
+      dispose([x, target]);
+    }
+  }
+
   private async runBlock(
     document: AnalyzedDocument,
     { start, end, past, signal }: BlockRequest,
   ): Promise<RunBlock> {
     const { ids } = document.tokens;
-    const { inputWidth } = this.sae.dictionary;
     const lead = past ? [] : this.lead;
     const rows = lead.length;
     const tokenIds = Uint32Array.of(...lead, ...ids.subarray(start, end));
     const labels = new Uint32Array(tokenIds.length); // (rows + T), the token after each
     labels.set(ids.subarray(start + 1 - rows, end + 1));
-    const { hooks, surprisal, predictedIds, probabilities, cache } = await this.model.run({
+    const run = await this.model.run({
       tokenIds,
       ...(past && { past }),
       hooks: hooksOf(this.sae.dictionary),
@@ -190,18 +228,23 @@ export class Analysis {
       labels,
       predictions: document.predictions,
       keep: true,
+      leave: this.sae.readsOnDevice === true,
       signal,
     });
-    const reading = readingOf(this.sae.dictionary, hooks);
+    const { surprisal, predictedIds, probabilities, cache } = run;
     if (!surprisal || !predictedIds || !probabilities) {
+      dispose(run.left?.values() ?? []);
       throw new Failure('internal', `The model's run left out the loss.`);
     }
     const { predictions } = document;
     return {
       start,
       end,
-      x: reading.x.subarray(rows * inputWidth),
-      target: reading.target.subarray(rows * outputWidthOf(this.sae.dictionary)),
+      ...readingOf<Activations>(
+        this.sae.dictionary,
+        new Map<Hook, Activations>([...run.hooks, ...(run.left ?? [])]),
+      ),
+      lead: rows,
       surprisal: surprisal.subarray(rows),
       predictedIds: predictedIds.subarray(rows * predictions),
       probabilities: probabilities.subarray(rows * predictions),
@@ -209,31 +252,13 @@ export class Analysis {
       led: rows > 0 ? surprisal[rows - 1] : undefined,
     };
   }
-
-  private async describe(
-    document: AnalyzedDocument,
-    block: BlockResult,
-    first: number,
-    carried: number,
-  ): Promise<AnalysisPart[]> {
-    const { dictionary } = this.sae;
-    const x = block.x.subarray((first - block.start) * dictionary.inputWidth); // (t, D)
-    const target = block.target.subarray((first - block.start) * outputWidthOf(dictionary));
-    return cellsOf({
-      block,
-      first,
-      carried,
-      tokens: document.tokens,
-      sae: await this.sae.read(x, target),
-      dictionary,
-      predictions: document.predictions,
-      tokenText: id => this.model.tokenizer.tokenText(id),
-      hasLead: this.lead.length > 0,
-    });
-  }
 }
 
 interface RunBlock extends BlockResult {
+  /** What the SAE reads and reconstructs, with the rows before the block's own (lead + T, D), (lead + T, O). */
+  readonly x: Activations;
+  readonly target: Activations;
+  readonly lead: number;
   readonly cache: KeyValueCache | undefined;
   /** -ln p of the block's first token after BOS, where the block is a window's first. */
   readonly led: number | undefined;
@@ -243,6 +268,10 @@ interface BlockRequest {
   readonly start: number;
   readonly end: number;
   readonly past: KeyValueCache | undefined;
+  /** The first token that is to be described. */
+  readonly first: number;
+  /** -ln p of the block's first token, if the block does not say it itself. */
+  readonly carried: number;
   readonly signal: AbortSignal;
 }
 

@@ -1,7 +1,9 @@
-import type { Dictionary } from '../saes/dictionary.ts';
+import { outputWidthOf, type Dictionary } from '../saes/dictionary.ts';
 import { gramOf } from '../saes/reconstruct.ts';
-import type { AnalysisSae } from './analysis.ts';
+import { here } from './activations.ts';
+import type { AnalysisSae, ReadRequest } from './analysis.ts';
 import type { SaeReading } from './cells.ts';
+import { cellStatistics } from './cellStatistics.ts';
 import type { SaeRunner } from './saeRunner.ts';
 
 /** A domain's residual SAE, ready to run; `first` is the number of its feature 0 among all features. */
@@ -27,8 +29,10 @@ export class BoostedSae implements AnalysisSae {
     return this.base.dictionary;
   }
 
-  /** Every token of `x` (T, D), by the base and by every domain; errors are of `target` (T, O). */
-  async read(x: Float32Array, target: Float32Array = x): Promise<SaeReading> {
+  /** Every row of x (t, D) by the base and by every domain; errors are of the target (t, O). */
+  async read({ from, startsWindow, ...block }: ReadRequest): Promise<SaeReading> {
+    const x = here(block.x).subarray(from * this.dictionary.inputWidth);
+    const target = here(block.target).subarray(from * outputWidthOf(this.dictionary));
     const encoding = await this.base.encode(x);
     const encoded = [];
     for (const { runner, first } of this.domains) {
@@ -48,6 +52,7 @@ export class BoostedSae implements AnalysisSae {
         products: products[i] ?? new Float32Array(),
       })),
       gram: gramOf(residuals, this.dictionary.inputWidth),
+      cells: cellStatistics(this.dictionary, x, target, startsWindow),
     };
   }
 

@@ -1,10 +1,5 @@
 import type { Failure } from '../common/failure.ts';
-import {
-  deviceNames,
-  type DeviceState,
-  type Placement,
-  type Precision,
-} from '../contracts/devices.ts';
+import { deviceNames, type DeviceState, type Placement } from '../contracts/devices.ts';
 import type { Device, DeviceChoice } from '../contracts/engine.ts';
 import { probeDevice, type Probe, type ProbeOptions } from './deviceProbe.ts';
 import { candidates, obstacle } from './deviceCandidates.ts';
@@ -20,11 +15,10 @@ export interface DeviceOptions extends ProbeOptions {
 }
 
 /** How many times as long as the CPU a device that nobody asked for may take for the small run. */
-const slowest = 10;
+const slowest = 2;
 
 /** What a model and its SAEs run on: the device that was chosen, until it fails. */
 export class DeviceInUse {
-  readonly precision: Precision = 'float32';
   private current: Device = 'cpu';
   private reasons: readonly string[] = [];
   private placement: Placement | undefined;
@@ -58,10 +52,10 @@ export class DeviceInUse {
   }
 
   /** The same for programs. */
-  get state(): Pick<DeviceState, 'device' | 'precision' | 'note'> {
-    const { current, precision, placement } = this;
+  get state(): Pick<DeviceState, 'device' | 'note'> {
+    const { current, placement } = this;
     const notes = [...this.reasons, ...(placement ? [placementText(current, placement)] : [])];
-    return { device: current, precision, ...(notes.length > 0 && { note: notes.join(' ') }) };
+    return { device: current, ...(notes.length > 0 && { note: notes.join(' ') }) };
   }
 
   /** How sessions are opened on it. */

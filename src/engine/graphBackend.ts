@@ -143,7 +143,7 @@ export class GraphBackend implements TrainingBackend {
   async dispose(): Promise<void> {
     letGo(this.state);
     this.state = {};
-    await this.closeSessions();
+    await closed([...this.sessions.values()]);
   }
 
   private get stepsPerRun(): number {
@@ -225,7 +225,11 @@ export class GraphBackend implements TrainingBackend {
   /** Half as much at a time: the same step in more parts. */
   private async halve(): Promise<void> {
     this.parts = Math.min(this.settings.batch, 2 * this.parts);
-    await this.closeSessions();
+    const before = [...this.sessions.values()];
+    this.sessions.clear();
+    // What the device holds goes with its last session: another is opened before these are closed.
+    await this.stepSession(false, this.stepsPerRun);
+    await closed(before);
     const tokens = Math.ceil(this.settings.batch / this.parts);
     this.options.warn?.(
       `${this.device} ran out of memory: batches go through ${tokens} tokens at a time from here on, with the same result.`,
@@ -247,7 +251,7 @@ export class GraphBackend implements TrainingBackend {
   private session(
     name: string,
     graph: () => Uint8Array,
-    heldOutputs: readonly string[] = [],
+    left: readonly string[] = [],
   ): Promise<Session> {
     const { device } = this.options;
     // The CPU's ScatterND loses sums where several threads add to one row (onnxruntime 1.30).
@@ -255,17 +259,10 @@ export class GraphBackend implements TrainingBackend {
     const opened =
       this.sessions.get(name) ??
       openSession(graph(), {
-        ...{ threads, device },
-        ...(device === 'webgpu' && { heldOutputs }),
+        ...{ threads, device, left },
       });
     this.sessions.set(name, opened);
     return opened;
-  }
-
-  private async closeSessions(): Promise<void> {
-    const open = [...this.sessions.values()];
-    this.sessions.clear();
-    for (const session of open) await (await session.catch(() => undefined))?.dispose();
   }
 
   /** Tensors of the device in this process's memory, with the outputs' names. */
@@ -323,6 +320,10 @@ function scalarsOf(steps: readonly StepOptions[], inLoop: boolean): State {
       ),
     ]),
   );
+}
+
+async function closed(sessions: readonly Promise<Session>[]): Promise<void> {
+  for (const session of sessions) await (await session.catch(() => undefined))?.dispose();
 }
 
 function letGo(state: State): void {

@@ -22,6 +22,8 @@ export interface LoadedModel {
   readonly weights: Weights;
   readonly threads: number;
   readonly on: DeviceInUse;
+  /** Whether runs of it compute products with weights in float16; what differentiates it does not. */
+  readonly float16?: boolean;
 }
 
 /** Beyond this part of the machine's memory weights stay mapped, rather than copied for the kernels. */

@@ -15,6 +15,7 @@ import { readDictionary } from '../saes/readDictionary.ts';
 import { requireResidual } from '../saes/requireResidual.ts';
 import { Analysis, type AnalysisOptions } from './analysis.ts';
 import { BoostedSae, type DomainRunner } from './boostedSae.ts';
+import { DeviceSae, readsOnDevice } from './deviceSae.ts';
 import type { ModelRunner } from './modelRunner.ts';
 import { requireModelFit } from './requireModelFit.ts';
 import { SaeRunner, type SaeRunnerOptions } from './saeRunner.ts';
@@ -85,10 +86,15 @@ export class LoadedSae {
   readonly info: SaeInfo;
   readonly analysis: Analysis;
   readonly labels: FeatureLabels;
-  private readonly sae: BoostedSae;
+  private readonly sae: BoostedSae | DeviceSae;
   private readonly read: ReadSaes;
 
-  private constructor(read: ReadSaes, info: SaeInfo, sae: BoostedSae, analysis: Analysis) {
+  private constructor(
+    read: ReadSaes,
+    info: SaeInfo,
+    sae: BoostedSae | DeviceSae,
+    analysis: Analysis,
+  ) {
     this.read = read;
     this.info = info;
     this.sae = sae;
@@ -101,7 +107,16 @@ export class LoadedSae {
     model: ModelRunner,
     options: AnalysisOptions & Omit<SaeRunnerOptions, 'maxActive'>,
   ): Promise<LoadedSae> {
-    const { dictionary, hash } = read.base;
+    const { dictionary } = read.base;
+    if (read.domains.length === 0 && readsOnDevice(dictionary, options.device)) {
+      const sae = await DeviceSae.open(dictionary, options);
+      return new LoadedSae(
+        read,
+        infoOf(read, sae.maxK, []),
+        sae,
+        new Analysis(model, sae, options),
+      );
+    }
     const base = await SaeRunner.open(dictionary, options);
     const domains: (DomainRunner & { readonly info: DomainInfo })[] = [];
     let first = dictionary.width;
@@ -111,22 +126,11 @@ export class LoadedSae {
       domains.push({ first, runner, info: { name, path, hash, features: residual.width, first } });
       first += residual.width;
     }
-    const info: SaeInfo = {
-      name: dictionary.name,
-      path: read.path,
-      hash,
-      hook: dictionary.hook,
-      features: dictionary.width,
-      maxK: base.maxK,
-      kind: dictionary.rule.kind,
-      activationUnit: "activation in the SAE's own scale",
-      domains: domains.map(({ info }) => info),
-      refused: read.refused.map(({ name, path, failure }) => ({
-        name,
-        path,
-        message: `The domain ${name} cannot be used: ${failure.message}`,
-      })),
-    };
+    const info = infoOf(
+      read,
+      base.maxK,
+      domains.map(({ info }) => info),
+    );
     const sae = new BoostedSae(base, domains);
     return new LoadedSae(read, info, sae, new Analysis(model, sae, options));
   }
@@ -165,6 +169,27 @@ export class LoadedSae {
   async dispose(): Promise<void> {
     await this.sae.dispose();
   }
+}
+
+/** What is told of an SAE and its domains. */
+function infoOf(read: ReadSaes, maxK: number, domains: readonly DomainInfo[]): SaeInfo {
+  const { dictionary, hash } = read.base;
+  return {
+    name: dictionary.name,
+    path: read.path,
+    hash,
+    hook: dictionary.hook,
+    features: dictionary.width,
+    maxK,
+    kind: dictionary.rule.kind,
+    activationUnit: "activation in the SAE's own scale",
+    domains,
+    refused: read.refused.map(({ name, path, failure }) => ({
+      name,
+      path,
+      message: `The domain ${name} cannot be used: ${failure.message}`,
+    })),
+  };
 }
 
 /** The labels of all features, in the order of their numbers. */

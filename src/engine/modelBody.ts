@@ -1,11 +1,12 @@
 import { Failure } from '../common/failure.ts';
 import type { Hook } from '../contracts/hooks.ts';
-import { cutPoint, hookAt, residualPoint, type ResidualPoint } from '../models/hooks.ts';
+import { cutPoint, hookAt, isPattern, residualPoint, type ResidualPoint } from '../models/hooks.ts';
 import type { GraphRequest } from '../models/model.ts';
+import { type Activations, dispose } from './activations.ts';
 import type { KeyValueCache } from './keyValueCache.ts';
 import type { LayerBuffers } from './layerBuffers.ts';
 import type { LoadedModel } from './loadModel.ts';
-import { ModelSegment } from './modelSegment.ts';
+import { ModelSegment, type SegmentResult } from './modelSegment.ts';
 import { pause } from './pause.ts';
 
 /** One pass through a model's layers, without the head. */
@@ -23,11 +24,13 @@ export interface BodyPass {
   /** LIMe: of all layers before the start, where the pass does not begin with token ids. */
   readonly buffers: LayerBuffers;
   readonly keepBuffers: boolean;
+  /** Whether the rows of the hooks stay on the device, if it can keep them. */
+  readonly leave: boolean;
   readonly signal: AbortSignal | undefined;
 }
 
 export interface BodyResult {
-  readonly hooks: ReadonlyMap<Hook, Float32Array>; // (T, hookWidth) each
+  readonly hooks: ReadonlyMap<Hook, Activations>; // (T, hookWidth) each
   /** The state of the residual stream where the pass ended (T, D). */
   readonly residual: Float32Array;
   /** Keys and values of all tokens in the layers that ran; empty unless the pass keeps them. */
@@ -57,24 +60,38 @@ export class ModelBody {
 
   async run(pass: BodyPass): Promise<BodyResult> {
     const { past, keep, signal } = pass;
-    const hooks = new Map<Hook, Float32Array>();
+    const hooks = new Map<Hook, Activations>();
     const cache = new Map<string, { data: Float32Array; shape: readonly number[] }>();
     // What LIMe's later segments read of the layers of earlier ones.
     const buffers = new Map(pass.buffers);
-    let input = pass.input;
+    let input: Uint32Array | Activations = pass.input;
     const parts = this.parts(pass);
-    for (const [i, part] of parts.entries()) {
-      await pause(signal);
-      const segment = await this.segment(part);
-      const keepBuffers = pass.keepBuffers || i < parts.length - 1;
-      const replacement = part.replaced && pass.replaced?.values;
-      const result = await segment.run({ input, past, keep, buffers, keepBuffers, replacement });
-      for (const [layer, values] of result.buffers) buffers.set(layer, values);
-      for (const [hook, values] of result.hooks) hooks.set(hook, values);
-      for (const [name, tensor] of result.cache) cache.set(name, tensor);
-      input = result.residual;
+    try {
+      for (const [i, part] of parts.entries()) {
+        await pause(signal);
+        const isLast = i === parts.length - 1;
+        const segment = await this.segment(part);
+        // The last state is the head's, which reads it here.
+        const leave = pass.leave ? part.hooks.filter(hook => !isPattern(hook)) : [];
+        const result: SegmentResult = await segment.run({
+          ...{ input, past, keep, buffers, replacement: part.replaced && pass.replaced?.values },
+          keepBuffers: pass.keepBuffers || !isLast,
+          leave: new Set(isLast ? leave.filter(hook => hook !== segment.end) : leave),
+        });
+        for (const [layer, values] of result.buffers) buffers.set(layer, values);
+        for (const [hook, values] of result.hooks) hooks.set(hook, values);
+        for (const [name, tensor] of result.cache) cache.set(name, tensor);
+        input = result.residual;
+      }
+      if (input instanceof Float32Array) {
+        const asked = new Map([...hooks].filter(([hook]) => pass.hooks.includes(hook)));
+        dispose(notIn(hooks.values(), asked.values()));
+        return { hooks: asked, residual: input, cache, buffers };
+      }
+    } catch (error) {
+      dispose(hooks.values());
+      throw error;
     }
-    if (input instanceof Float32Array) return { hooks, residual: input, cache, buffers };
     throw new Failure('usage', 'A run needs a hook or a head.');
   }
 
@@ -120,6 +137,12 @@ export class ModelBody {
     }
     return segment;
   }
+}
+
+function notIn<T>(all: Iterable<T>, some: Iterable<T>): Set<T> {
+  const rest = new Set(all);
+  for (const one of some) rest.delete(one);
+  return rest;
 }
 
 function segmentOf(from: Hook | undefined, hooks: readonly Hook[], replaced?: Hook): GraphRequest {

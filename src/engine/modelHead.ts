@@ -59,10 +59,10 @@ export class ModelHead {
   private session(head: HeadRequest['head']): Promise<Session> {
     let session = this.sessions.get(head);
     if (!session) {
-      const { config, weights, on } = this.model;
+      const { config, weights, on, float16 = false } = this.model;
       const from = hookAt(2 * config.layers);
       const graph = buildDecoder(config, weights, {
-        ...{ from, hooks: [], head, cache: false, device: on.device },
+        ...{ from, hooks: [], head, cache: false, device: on.device, float16 },
       });
       session = openSession(graph, sessionOptions(this.model));
       session.catch(() => this.sessions.delete(head));

@@ -3,6 +3,8 @@ import type { ModelInfo, ModelRequest } from '../contracts/engine.ts';
 import type { Hook } from '../contracts/hooks.ts';
 import { hookNamed, hookWidth, isPattern, isResidual, spliceStart } from '../models/hooks.ts';
 import type { GraphRequest, ModelConfig, Tokenizer } from '../models/model.ts';
+import { keepsOutputs } from '../onnx/devices.ts';
+import { dispose, here, OnDevice } from './activations.ts';
 import type { DeviceInUse } from './deviceInUse.ts';
 import { KeyValueCache } from './keyValueCache.ts';
 import { bufferRows, type LayerBuffers } from './layerBuffers.ts';
@@ -10,6 +12,7 @@ import { loadModel, type LoadedModel, type LoadOptions } from './loadModel.ts';
 import { ModelBody, type BodyResult } from './modelBody.ts';
 import { ModelHead, type HeadResult } from './modelHead.ts';
 import { joinedPatterns, refuseLargePattern } from './patterns.ts';
+import { inPrecision } from './precision.ts';
 import { Unembedding, type UnembeddedRow } from './unembedding.ts';
 
 /** What to compute for a run of tokens: whole, or after a prefix whose keys and values are kept. */
@@ -26,6 +29,8 @@ export interface RunRequest {
   readonly keep?: boolean;
   /** Whether to return, of a LIMe model, what a splice needs of the layers before it. */
   readonly keepBuffers?: boolean;
+  /** Whether the hooks' rows may stay on the device: in `left`, to be disposed of by whoever asked. */
+  readonly leave?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -47,6 +52,8 @@ export interface SpliceRequest {
 export interface RunResult extends HeadResult {
   /** (T, hookWidth) each; patterns (H, T, S), S the number of tokens with the past's. */
   readonly hooks: ReadonlyMap<Hook, Float32Array>;
+  /** The hooks that stayed on the device, which `hooks` lacks. */
+  readonly left?: ReadonlyMap<Hook, OnDevice>;
   readonly cache?: KeyValueCache;
   /** Of the layers that ran, and those that were given; none for models that do not route. */
   readonly buffers?: LayerBuffers;
@@ -76,7 +83,8 @@ export class ModelRunner {
   }
 
   static async open(request: ModelRequest, options: LoadOptions = {}): Promise<ModelRunner> {
-    return new ModelRunner(await loadModel(request, options));
+    const model = await loadModel(request, options);
+    return new ModelRunner(await inPrecision(model, request.precision ?? 'auto', options));
   }
 
   /** With the device that it runs on now. */
@@ -165,16 +173,25 @@ export class ModelRunner {
   }
 
   private async through(pass: Pass): Promise<RunResult> {
-    const { head, hooks } = pass;
-    const { residual, cache, buffers, ...body } = await this.inStretches(pass);
-    const heads = head === 'none' ? {} : await this.head.run(residual, { ...pass, head });
-    const asked = new Map(hooks.map(hook => [hook, body.hooks.get(hook) ?? missing(hook)]));
+    const { hooks } = pass;
+    const { residual, cache, buffers, left, ...body } = await this.inStretches(pass);
+    const heads = await this.headOf(residual, pass).catch((error: unknown) => {
+      dispose(left.values());
+      throw error;
+    });
+    const here = hooks.filter(hook => !left.has(hook));
+    const asked = new Map(here.map(hook => [hook, body.hooks.get(hook) ?? missing(hook)]));
     return {
       hooks: asked,
+      ...(left.size > 0 && { left }),
       ...heads,
       ...(pass.keep && { cache }),
       ...(pass.keepBuffers && { buffers }),
     };
+  }
+
+  private async headOf(residual: Float32Array, { head, ...pass }: Pass): Promise<HeadResult> {
+    return head === 'none' ? {} : this.head.run(residual, { ...pass, head });
   }
 
   private async inStretches(pass: Pass): Promise<Stretches> {
@@ -200,28 +217,36 @@ export class ModelRunner {
         keep: pass.keep === true || to < tokens,
         buffers: bufferRows(pass.buffers ?? new Map(), tokens, [from, to]),
         keepBuffers: pass.keepBuffers === true,
+        leave: pass.leave === true && tokens <= stretch && keepsOutputs(this.model.on.device),
         signal: pass.signal,
       });
       cache = new KeyValueCache((pass.past?.length ?? 0) + to, result.cache);
       results.push(result);
     }
+    const left = new Map(
+      [...(results[0]?.hooks ?? [])].filter(
+        (entry): entry is [Hook, OnDevice] => entry[1] instanceof OnDevice,
+      ),
+    );
     const hooks = new Map(
-      pass.hooks.map(hook => {
-        const parts = results.map(result => result.hooks.get(hook));
-        return [
-          hook,
-          isPattern(hook)
-            ? joinedPatterns(parts, this.config.heads, pass.past?.length)
-            : joined(parts),
-        ];
-      }),
+      pass.hooks
+        .filter(hook => !left.has(hook))
+        .map(hook => {
+          const parts = results.map(result => here(result.hooks.get(hook)));
+          return [
+            hook,
+            isPattern(hook)
+              ? joinedPatterns(parts, this.config.heads, pass.past?.length)
+              : joined(parts),
+          ];
+        }),
     );
     const residual = joined(results.map(result => result.residual));
     const layers = pass.keepBuffers ? [...(results[0]?.buffers.keys() ?? [])] : [];
     const buffers = new Map(
       layers.map(layer => [layer, joined(results.map(result => result.buffers.get(layer)))]),
     );
-    return { hooks, residual, buffers, cache: cache ?? new KeyValueCache(0, new Map()) };
+    return { hooks, left, residual, buffers, cache: cache ?? new KeyValueCache(0, new Map()) };
   }
 
   private refuseLength(tokens: number, past: number): void {
@@ -253,6 +278,7 @@ interface Pass extends Omit<RunRequest, 'tokenIds'> {
 
 interface Stretches {
   readonly hooks: ReadonlyMap<Hook, Float32Array>; // (T, hookWidth) each
+  readonly left: ReadonlyMap<Hook, OnDevice>;
   readonly residual: Float32Array; // (T, D)
   readonly buffers: LayerBuffers;
   readonly cache: KeyValueCache;

@@ -1,12 +1,14 @@
 import { Failure } from '../common/failure.ts';
 import type { Hook } from '../contracts/hooks.ts';
-import { isResidual, residualPoint } from '../models/hooks.ts';
+import { isPattern, isResidual, residualPoint } from '../models/hooks.ts';
 import { buildDecoder, layersOf } from '../models/decoder.ts';
 import { feeds, fetches } from '../models/feeds.ts';
 import { bufferShape } from '../models/lime.ts';
 import type { GraphRequest, ModelConfig } from '../models/model.ts';
+import { keepsOutputs } from '../onnx/devices.ts';
 import { paddedWidth } from '../models/paddedHeads.ts';
 import { headShape } from '../models/rotary.ts';
+import { type Activations, activationsIn, rowsOf, tensorOf } from './activations.ts';
 import type { KeyValueCache } from './keyValueCache.ts';
 import { type CachedTensor } from './keyValueCache.ts';
 import type { LayerBuffers } from './layerBuffers.ts';
@@ -24,7 +26,9 @@ import {
 
 export interface SegmentInput {
   /** Token ids (T), or the residual stream where the segment begins (T, D). */
-  readonly input: Uint32Array | Float32Array;
+  readonly input: Uint32Array | Activations;
+  /** Hooks whose rows stay on the device, and are disposed of by whoever asked. */
+  readonly leave: ReadonlySet<Hook>;
   readonly past: KeyValueCache | undefined;
   readonly keep: boolean;
   /** Of the hook that the segment's request replaces (T, hookWidth). */
@@ -36,9 +40,9 @@ export interface SegmentInput {
 }
 
 export interface SegmentResult {
-  readonly hooks: ReadonlyMap<Hook, Float32Array>; // (T, hookWidth) each; patterns (H, T, S)
+  readonly hooks: ReadonlyMap<Hook, Activations>; // (T, hookWidth) each; patterns (H, T, S)
   /** The state of the residual stream where the segment ends (T, D). */
-  readonly residual: Float32Array;
+  readonly residual: Activations;
   readonly cache: KeyValueCache['tensors'];
   /** Of the segment's layers; empty unless asked for, and for models that do not route. */
   readonly buffers: LayerBuffers;
@@ -65,24 +69,28 @@ export class ModelSegment {
     const graph = buildDecoder(model.config, model.weights, {
       ...request,
       device: model.on.device,
+      float16: model.float16 === true,
     });
-    const session = await openSession(graph, sessionOptions(model));
+    const left = keepsOutputs(model.on.device)
+      ? request.hooks.filter(isRows).map(fetches.left)
+      : [];
+    const session = await openSession(graph, { ...sessionOptions(model), left });
     return new ModelSegment(session, model.config, request);
   }
 
   async run(input: SegmentInput): Promise<SegmentResult> {
     const kept = input.keepBuffers && this.config.architecture === 'lime' ? this.layers : [];
+    const nameOf = (hook: Hook) => (input.leave.has(hook) ? fetches.left(hook) : hook);
     const names = [
-      ...this.request.hooks,
+      ...this.request.hooks.map(nameOf),
       ...kept.map(layer => fetches.buffer(layer)),
       ...(input.keep ? this.cacheNames().map(name => name.out) : []),
     ];
     const outputs = await this.session.run(this.feeds(input), names);
-    const hooks = new Map(this.request.hooks.map(hook => [hook, float32Values(outputs[hook])]));
-    const [end] = this.request.hooks
-      .filter(isResidual)
-      .sort((a, b) => residualPoint(b) - residualPoint(a));
-    const residual = end === undefined ? undefined : hooks.get(end);
+    const hooks = new Map(
+      this.request.hooks.map(hook => [hook, activationsIn(outputs[nameOf(hook)])]),
+    );
+    const residual = hooks.get(this.end);
     if (!residual) throw new Failure('internal', 'A segment of the model has no output.');
     return {
       hooks,
@@ -90,6 +98,15 @@ export class ModelSegment {
       cache: input.keep ? this.kept(outputs) : new Map<string, CachedTensor>(),
       buffers: new Map(kept.map(layer => [layer, float32Values(outputs[fetches.buffer(layer)])])),
     };
+  }
+
+  /** The state of the residual stream where it ends. */
+  get end(): Hook {
+    const [end] = this.request.hooks
+      .filter(isResidual)
+      .sort((a, b) => residualPoint(b) - residualPoint(a));
+    if (end !== undefined) return end;
+    throw new Failure('internal', 'A segment of the model has no end.');
   }
 
   dispose(): Promise<void> {
@@ -113,16 +130,16 @@ export class ModelSegment {
     };
   }
 
-  private beginning(input: Uint32Array | Float32Array): {
+  private beginning(input: Uint32Array | Activations): {
     values: Record<string, Tensor>;
     tokens: number;
   } {
     if (input instanceof Uint32Array) {
       return { values: { [feeds.ids]: int64Tensor(input, [input.length]) }, tokens: input.length };
     }
-    const tokens = input.length / this.config.width;
-    const residual = float32Tensor(input, [tokens, this.config.width]); // (T, D)
-    return { values: { [feeds.residual]: residual }, tokens };
+    const { width } = this.config;
+    const residual = tensorOf(input, width); // (T, D)
+    return { values: { [feeds.residual]: residual }, tokens: rowsOf(input, width) };
   }
 
   private lastIndex(length: number): Record<string, Tensor> {
@@ -194,4 +211,8 @@ export class ModelSegment {
       { in: feeds.pastValue(layer), out: fetches.presentValue(layer) },
     ]);
   }
+}
+
+function isRows(hook: Hook): boolean {
+  return !isPattern(hook);
 }

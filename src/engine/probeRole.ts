@@ -8,7 +8,7 @@ import type { Device } from '../contracts/engine.ts';
 import { runsWhole } from '../onnx/devices.ts';
 import { Graph, type Value } from '../onnx/graph.ts';
 import { profiledPlacement } from './profiledPlacement.ts';
-import { float32Values, int64Tensor, openSession, type Tensor } from './session.ts';
+import { float32Tensor, float32Values, int64Tensor, openSession, type Tensor } from './session.ts';
 
 /** What the probe's process tells of a device before it ends. */
 export type ProbeAnswer = ProbeFindings | { readonly failure: string };
@@ -21,8 +21,8 @@ export interface ProbeFindings {
   readonly cpuMilliseconds: number;
   /** Where some operators ran on the CPU. */
   readonly placement?: Placement | undefined;
-  /** Whether it calculates in float16; absent where that was not found out. */
-  readonly float16?: boolean;
+  /** Whether it multiplies matrices of float16. */
+  readonly float16: boolean;
   /** Of the graph's weights, and of this process after the runs. */
   readonly weightBytes?: number;
   readonly residentBytes?: number;
@@ -56,9 +56,22 @@ async function findings(device: Device): Promise<ProbeAnswer> {
     milliseconds: own.milliseconds,
     cpuMilliseconds: cpu.milliseconds,
     placement: runsWhole(device) ? undefined : await placement(device),
+    float16: await hasFloat16(device).catch(() => false),
     weightBytes: 5 * width * width * Float32Array.BYTES_PER_ELEMENT,
     residentBytes: own.residentBytes,
   };
+}
+
+/** Whether 1 + 2 in float16 is 3 there: a device without such arithmetic refuses the program. */
+async function hasFloat16(device: Device): Promise<boolean> {
+  const graph = new Graph();
+  const x = graph.asFloat16(graph.input('x', 'float32', [1, 2]));
+  const ones = graph.asFloat16(graph.float32(Float32Array.of(1, 1), [2, 1]));
+  const sum = graph.asFloat32(graph.op('MatMul', [x, ones]), 'float16');
+  graph.output(sum, 'y', 'float32', [1, 1]);
+  const session = await openSession(graph.bytes(), { threads: 1, device });
+  const { y } = await session.run({ x: float32Tensor(Float32Array.of(1, 2), [1, 2]) });
+  return float32Values(y)[0] === 3;
 }
 
 async function timedRun(device: Device) {

@@ -61,8 +61,10 @@ export class RoutedLoss {
     const graph = buildDecoder({ ...config, architecture: 'lime' }, withRouters(weights, config), {
       hooks: [],
       head: 'loss',
+      predictions: 1,
       cache: false,
       fed: new Set(names),
+      device: model.on.device,
     });
     const built = withGradients
       ? differentiate(graph, { of: fetches.surprisal, by: names, keep: [fetches.surprisal] })
@@ -70,7 +72,7 @@ export class RoutedLoss {
     // Measured at 135 M parameters: a plan of memory by its first run takes 0.8 GB more and gains 5 % of speed; weights
     // in the kernels' own layout take 0.6 GB more and gain nothing.
     const session = await openSession(built, {
-      ...sessionOptions(model, { device: 'cpu' }),
+      ...sessionOptions(model),
       prepack: false,
       memoryPattern: false,
     });
@@ -96,14 +98,16 @@ export class RoutedLoss {
   private feeds(window: Uint32Array, routers: Routers): Record<string, Tensor> {
     const { keyValueHeads } = this.config;
     const tokens = window.length - 1; // T: the last token has no successor
-    const values: Record<string, Tensor> = {
+    const places = Array.from({ length: tokens }, (_, place) => place);
+    const all: Record<string, Tensor> = {
       [feeds.ids]: int64Tensor(window.subarray(0, tokens), [tokens]),
       [feeds.labels]: int64Tensor(window.subarray(1), [tokens, 1]),
-      [feeds.predictions]: int64Tensor([1], [1]),
       [feeds.lastIndex]: int32Tensor([tokens - 1], [1]),
       [feeds.length]: int32Tensor([tokens], []),
-      ...this.rotary.of(tokens, this.session),
+      [feeds.places]: int32Tensor(places, [tokens, 1]),
     };
+    const taken = Object.entries(all).filter(([name]) => this.session.takes(name));
+    const values = { ...Object.fromEntries(taken), ...this.rotary.of(tokens, this.session) };
     for (const layer of this.layers) {
       const router = routers.get(layer);
       if (!router) throw new Failure('internal', `There is no router for layer ${layer}.`);

@@ -27,6 +27,8 @@ export interface RouterFitOptions {
   /** Seconds between checkpoints. */
   readonly checkpointSeconds?: number;
   report(progress: RouterFitProgress): void;
+  /** Hears, in one sentence, why the CPU takes the device's place; the fit goes on there from where it stands. */
+  readonly warn?: ((message: string) => void) | undefined;
 }
 
 /** T; a gradient of one window needs memory that grows with it. */
@@ -48,7 +50,7 @@ export async function fitRouters(
   options: RouterFitOptions,
 ): Promise<RouterFitReport> {
   const reporter = new FitReporter(progress => options.report(progress));
-  const model = await loadFitted(request, options.signal);
+  const model = await loadFitted(request, options);
   await mkdir(request.folder, { recursive: true });
   reporter.enter('reading text');
   const text = await readDomainText(request.corpus, {
@@ -89,6 +91,7 @@ export async function fitRouters(
     corpus: text.plan,
     uniqueTokens: text.train.tokenIds.length,
     curve: state.curve,
+    ...model.on.told,
     convention: convention(text.windowLength),
   };
   await writeFile(join(request.folder, 'report.json'), `${JSON.stringify(report, null, 2)}\n`);
@@ -103,12 +106,12 @@ export function defaultFitTokens(textTokens: number): number {
 /** Loads the model that routers are to be fitted to; fails with `unsupported` for one that has its own. */
 export async function loadFitted(
   { model }: Pick<RouterFitRequest, 'model'>,
-  signal: AbortSignal,
+  { signal, warn }: Pick<RouterFitOptions, 'signal' | 'warn'>,
 ): Promise<LoadedModel> {
   if (model.routers !== undefined) {
     throw new Failure('usage', 'Routers are fitted to a model alone, not to one with routers.');
   }
-  const loaded = await loadModel({ ...model, device: 'cpu' }, { signal });
+  const loaded = await loadModel(model, { signal, warn });
   const { config, info } = loaded;
   if (config.architecture === 'lime') {
     throw new Failure('unsupported', `${info.name} was trained with routers of its own.`, {

@@ -7,11 +7,15 @@ import { RoutedLoss } from './routedLoss.ts';
 /** Reads and counts the text of a fit; runs one gradient to say how long and in how much memory it will go. */
 export async function planRouterFit(
   request: RouterFitPlanRequest,
-  options: { readonly signal: AbortSignal; readonly report: (progress: LoadProgress) => void },
+  options: {
+    readonly signal: AbortSignal;
+    readonly report: (progress: LoadProgress) => void;
+    readonly warn?: (message: string) => void;
+  },
 ): Promise<RouterFitPlan> {
   const { signal, report } = options;
   report({ step: 'Loading the model', fraction: 0 });
-  const model = await loadFitted(request, signal);
+  const model = await loadFitted(request, options);
   const { plan: corpus } = await readWorkspaceCorpus(request.corpus, {
     tokenizer: model.tokenizer,
     signal,

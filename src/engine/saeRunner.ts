@@ -61,8 +61,8 @@ export class SaeRunner {
   }
 
   static async open(dictionary: Dictionary, options: SaeRunnerOptions): Promise<SaeRunner> {
-    const { rule, width, inputWidth, encoder } = dictionary;
-    const maxK = Math.min(largestK(rule) ?? options.maxActive ?? 64, width);
+    const { width, inputWidth, encoder } = dictionary;
+    const maxK = mostActive(dictionary, options.maxActive);
     const isLarge = encoder.byteLength >= (options.fedBytes ?? fedBytes);
     const asked = options.device ?? 'cpu';
     const device = runsOn(asked, dictionary) ? asked : 'cpu';
@@ -135,6 +135,11 @@ export class SaeRunner {
   async dispose(): Promise<void> {
     await this.session.dispose();
   }
+}
+
+/** K: features kept per token of an SAE; `maxActive` of one that bounds none itself. */
+export function mostActive({ rule, width }: Dictionary, maxActive = 64): number {
+  return Math.min(largestK(rule) ?? maxActive, width);
 }
 
 function featureNumbers(tensor: Tensor | undefined): ArrayLike<number> {

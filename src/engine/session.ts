@@ -3,7 +3,7 @@ import { join, parse } from 'node:path';
 import { Failure } from '../common/failure.ts';
 import { bfloat16ToFloat32, float16ToFloat32 } from '../common/float16.ts';
 import type { Device } from '../contracts/engine.ts';
-import { executionProviders, runsWhole } from '../onnx/devices.ts';
+import { executionProviders, keepsOutputs, runsWhole } from '../onnx/devices.ts';
 import type { ExternalData, StoredType } from '../onnx/graph.ts';
 import { env, InferenceSession, Tensor, type InferenceOptions } from './runtime.ts';
 
@@ -29,10 +29,23 @@ export interface SessionOptions {
   readonly keepConstants?: boolean;
   /** False: memory is not laid out ahead by what the first run needed; less of it, and slower by a little. */
   readonly memoryPattern?: boolean;
-  /** Outputs that stay on the device (WebGPU's alone can): to be fed to sessions there, and disposed of. */
-  readonly heldOutputs?: readonly string[];
+  /** Outputs that stay on the device, if it can keep them: the first of the graph. */
+  readonly left?: readonly string[];
   /** How the names of files begin that tell what ran where and how long; see `Session.profile`. */
   readonly profileAt?: string;
+}
+
+/** What a device held went with it: whoever computed it does so again, on the CPU. */
+export class LostWithDevice extends Failure {
+  readonly isLost = true;
+
+  constructor() {
+    super('internal', 'Activations were lost with the device that held them.');
+  }
+
+  static override [Symbol.hasInstance](error: unknown): boolean {
+    return error instanceof Failure && 'isLost' in error;
+  }
 }
 
 /** What runs a graph in a device's place, should it fail. */
@@ -45,11 +58,19 @@ export interface InPlaceOfDevice {
 export class Session {
   private session: InferenceSession;
   private instead: InPlaceOfDevice | undefined;
+  private onDevice: boolean;
+  private readonly left: readonly string[];
   private disposed = false;
 
-  constructor(session: InferenceSession, instead?: InPlaceOfDevice) {
+  constructor(
+    session: InferenceSession,
+    instead?: InPlaceOfDevice,
+    { onDevice = !!instead, left = [] }: { onDevice?: boolean; left?: readonly string[] } = {},
+  ) {
     this.session = session;
     this.instead = instead;
+    this.onDevice = onDevice;
+    this.left = left;
   }
 
   /** Whether the graph has an input of that name. */
@@ -57,18 +78,21 @@ export class Session {
     return this.session.inputNames.includes(name);
   }
 
-  /** The outputs, or those that `fetches` names. */
+  /** The outputs, or those that `fetches` names. Fails with `LostWithDevice` where feeds went with the device. */
   async run(
     feeds: Readonly<Record<string, Tensor>>,
     fetches: readonly string[] = this.session.outputNames,
   ): Promise<Readonly<Record<string, Tensor>>> {
     if (this.disposed) throw new Failure('stopped', 'The model was unloaded while it was in use.');
+    const reliesOnDevice = Object.values(feeds).some(({ location }) => location !== 'cpu');
+    if (reliesOnDevice && !this.onDevice) throw new LostWithDevice();
     try {
-      return await this.session.run(feeds, fetches);
+      return await this.fetched(feeds, fetches);
     } catch (error) {
       const failure = runtimeFailure(error, 'The run failed');
       if (!this.instead) throw failure;
       await this.leaveDevice(this.instead, failure);
+      if (reliesOnDevice) throw new LostWithDevice();
       return this.run(feeds, fetches);
     }
   }
@@ -84,8 +108,20 @@ export class Session {
     await this.session.release();
   }
 
+  /**
+   * Where an output stays goes, in onnxruntime-node 1.30, by its place among those that the run fetches: those that may
+   * stay on the device, the graph's first, are fetched with every run.
+   */
+  private async fetched(feeds: Readonly<Record<string, Tensor>>, fetches: readonly string[]) {
+    if (!this.onDevice || this.left.length === 0) return this.session.run(feeds, fetches);
+    const outputs = await this.session.run(feeds, [...new Set([...this.left, ...fetches])]);
+    for (const name of this.left) if (!fetches.includes(name)) outputs[name]?.dispose();
+    return outputs;
+  }
+
   private async leaveDevice({ open, deviceFailed }: InPlaceOfDevice, why: Failure): Promise<void> {
     this.instead = undefined;
+    this.onDevice = false;
     deviceFailed(why);
     // What is left of a session on a lost device may not even be let go of.
     await this.session.release().catch(() => undefined);
@@ -104,7 +140,8 @@ export async function openSession(graph: Uint8Array, options: SessionOptions): P
     if (device === 'cpu') return new Session(await onCpu());
     const instead = deviceFailed && { open: onCpu, deviceFailed };
     try {
-      return new Session(await InferenceSession.create(graph, inferenceOptions(options)), instead);
+      const session = await InferenceSession.create(graph, inferenceOptions(options));
+      return new Session(session, instead, { onDevice: true, left: options.left ?? [] });
     } catch (error) {
       if (!deviceFailed) throw error;
       deviceFailed(runtimeFailure(error, 'onnxruntime refused the graph'));
@@ -122,10 +159,9 @@ function inferenceOptions(options: SessionOptions): InferenceOptions {
     intraOpNumThreads: options.threads,
     interOpNumThreads: 1,
     executionMode: 'sequential',
-    preferredOutputLocation: Object.fromEntries(
-      (options.heldOutputs ?? []).map(name => [name, 'gpu-buffer' as const]),
-    ),
     ...(device !== 'cpu' && { executionProviders: [executionProviders[device]] }),
+    ...(keepsOutputs(device) &&
+      options.left && { preferredOutputLocation: leftOnDevice(options.left) }),
     ...(options.profileAt !== undefined && {
       enableProfiling: true,
       profileFilePrefix: options.profileAt,
@@ -145,6 +181,10 @@ function inferenceOptions(options: SessionOptions): InferenceOptions {
       },
     },
   };
+}
+
+function leftOnDevice(names: readonly string[]): Record<string, 'gpu-buffer'> {
+  return Object.fromEntries(names.map(name => [name, 'gpu-buffer']));
 }
 
 /** Whether onnxruntime can map the file, given by its real path: it must be on the drive that Loupe runs from. */

@@ -9,6 +9,9 @@ import { fitRouters } from './routerFit.ts';
 import { planRouterFit } from './routerFitPlan.ts';
 import { runtimeVersion } from './session.ts';
 
+/** Into the log: the editor shows what the process writes to stderr there. */
+const warn = (message: string): void => console.warn(message);
+
 /** What the process answers in the role of the trainer: one training at a time. */
 export function openTrainer(): Handlers<TrainerContract> {
   const gate = new Gate();
@@ -36,10 +39,10 @@ export function openTrainer(): Handlers<TrainerContract> {
     },
     plan: (request, { signal, report }) => planBoost(request, { signal, report }),
     boost: (request, { signal, report }) =>
-      alone(() => boost(request, { signal, gate, report, warn: message => console.warn(message) })),
-    planFit: (request, { signal, report }) => planRouterFit(request, { signal, report }),
+      alone(() => boost(request, { signal, gate, report, warn })),
+    planFit: (request, { signal, report }) => planRouterFit(request, { signal, report, warn }),
     fitRouters: (request, { signal, report }) =>
-      alone(() => fitRouters(request, { signal, gate, report })),
+      alone(() => fitRouters(request, { signal, gate, report, warn })),
     pause: () => {
       gate.close();
       return null;

@@ -1,6 +1,6 @@
 import { Failure } from '../common/failure.ts';
 import { deviceNames } from '../contracts/devices.ts';
-import { lacks } from '../onnx/devices.ts';
+import { keepsOutputs } from '../onnx/devices.ts';
 import type { BackendRequest, OpenBackend, TrainingBackend } from '../training/backend.ts';
 import { KernelBackend } from '../training/kernelBackend.ts';
 import type { DeviceInUse } from './deviceInUse.ts';
@@ -23,7 +23,7 @@ export function backendOn({ device }: Pick<DeviceInUse, 'device'>, warn?: Warn):
     try {
       return await GraphBackend.open(request, {
         ...{ device, warn },
-        holdsTensors: lacks[device].heldTensors !== true,
+        holdsTensors: keepsOutputs(device),
       });
     } catch (error) {
       const { message } = Failure.from(error);

@@ -101,7 +101,8 @@ export class Attention {
     const { headWidth } = decoder.config;
     const length = decoder.lengthOf(name);
     const { graph } = decoder;
-    const rows = graph.op('Reshape', [x, graph.int64([1, -1, length])]); // (1, T count headWidth / length, length)
+    const shapeOfRows = graph.int64([-1, (count * headWidth) / length, length]);
+    const rows = graph.op('Reshape', [x, shapeOfRows]); // (T, count headWidth / length, length)
     const shape = graph.int64([1, -1, count * headWidth]);
     return graph.op('Reshape', [decoder.norm(rows, name), shape]);
   }
@@ -135,7 +136,7 @@ export class Attention {
     return this.plain.of({
       inputs,
       past: pastKey && pastValue ? [pastKey, pastValue] : undefined,
-      length: this.length,
+      length: pastKey && this.length,
       tables: cosines && sines ? [cosines, sines] : undefined,
       scale: this.scale(layer),
       window: window?.layers[layer] ? window.tokens : undefined,

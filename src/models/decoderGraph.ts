@@ -1,8 +1,8 @@
 import { Failure } from '../common/failure.ts';
 import type { Hook } from '../contracts/hooks.ts';
 import { type ExternalData, Graph, type Value } from '../onnx/graph.ts';
-import { lacks, type Lacks } from '../onnx/devices.ts';
-import { feeds } from './feeds.ts';
+import { keepsOutputs, lacks, type Lacks } from '../onnx/devices.ts';
+import { feeds, fetches } from './feeds.ts';
 import { hookWidth } from './hooks.ts';
 import type { GraphRequest, ModelConfig } from './model.ts';
 
@@ -17,6 +17,7 @@ export class DecoderGraph {
   private readonly weights: Weights;
   private readonly fedWeights = new Map<string, Value>();
   private readonly converted = new Map<string, Value>();
+  private readonly halves = new Map<string, Value>();
   private readonly shown = new Set<Hook>();
 
   constructor(config: ModelConfig, weights: Weights, request: Pick<GraphRequest, 'hooks'> & Partial<GraphRequest>) {
@@ -63,9 +64,22 @@ export class DecoderGraph {
 
   /** x W^T + b, for a weight of a row per output; b where it is there. */
   linear(x: Value, name: string, transposed = false): Value {
+    const { graph } = this;
     const bias = this.has(`${name}.bias`) ? [this.weight(`${name}.bias`)] : [];
-    const inputs = [x, this.matrix(name, x), ...bias];
-    return this.graph.op('Gemm', inputs, transposed ? {} : { transB: 1n });
+    const layout = transposed ? {} : { transB: 1n };
+    if (!this.request.float16) return graph.op('Gemm', [x, this.matrix(name, x), ...bias], layout);
+    const product = graph.op('Gemm', [graph.asFloat16(x), this.half(name)], layout);
+    const wide = graph.asFloat32(product, 'float16');
+    return bias[0] ? graph.op('Add', [wide, bias[0]]) : wide;
+  }
+
+  /** A matrix in float16: as it lies in its file, or rounded once, when the session opens. */
+  private half(name: string): Value {
+    const stored = this.stored(name);
+    if (stored.type === 'float16') return this.graph.external(name, stored);
+    let value = this.halves.get(name);
+    if (!value) this.halves.set(name, (value = this.graph.asFloat16(this.weight(name))));
+    return value;
   }
 
   /** A linear map of a layer, which some files hold transposed. */
@@ -139,7 +153,7 @@ export class DecoderGraph {
     }
     if (request.hooks.includes(hook)) {
       const rows = graph.op('Reshape', [activation, graph.int64([-1, width])]); // (T, width)
-      graph.output(rows, hook, 'float32', ['T', width]);
+      this.showRows(rows, hook, width);
     }
     return activation;
   }
@@ -147,9 +161,16 @@ export class DecoderGraph {
   /** Lets the state of the residual stream out under each of the names by which it was asked for. */
   showResidual(x: Value, names: Iterable<Hook>): void {
     for (const hook of new Set(names)) {
-      this.graph.output(x, hook, 'float32', ['T', this.config.width]);
+      this.showRows(x, hook, this.config.width);
       this.shown.add(hook);
     }
+  }
+
+  /** Under the hook's name, and under another where the device can keep them: each run chooses. */
+  private showRows(rows: Value, hook: Hook, width: number): void {
+    this.graph.output(rows, hook, 'float32', ['T', width]);
+    if (!keepsOutputs(this.request.device ?? 'cpu')) return;
+    this.graph.outputLeft(rows, fetches.left(hook), 'float32', ['T', width]);
   }
 
   /** For the attention's pattern, which is no row per token. */

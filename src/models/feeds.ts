@@ -1,3 +1,4 @@
+import type { Hook } from '../contracts/hooks.ts';
 import type { RouterSet } from './routeNorms.ts';
 
 /** Names of the tensors that go into a session, besides the hooks' own. */
@@ -31,6 +32,8 @@ export const feeds = {
 
 /** Names of the tensors that come out of a session, besides the hooks' own. */
 export const fetches = {
+  /** A hook's rows, left on the device where it can keep outputs. */
+  left: (hook: Hook) => `${hook}@device`,
   logits: 'logits',
   surprisal: 'surprisal',
   predictedIds: 'predictedIds',

@@ -14,12 +14,15 @@ export function head(decoder: DecoderGraph, x: Value): void {
 }
 
 /** -log softmax(logits)[label] and the likeliest tokens, so that the logits (T, V) never leave onnxruntime. */
-function loss({ graph }: DecoderGraph, logits: Value): void {
+function loss({ graph, request }: DecoderGraph, logits: Value): void {
   const labels = graph.input(feeds.labels, 'int64', ['T', 1]);
-  const predictions = graph.input(feeds.predictions, 'int64', [1]);
+  const predictions =
+    request.predictions === undefined
+      ? graph.input(feeds.predictions, 'int64', [1])
+      : graph.int64([request.predictions]);
   const [top, largest] = graph.ops(2, 'TopK', [logits, predictions]); // (T, P), (T, P)
   // An Identity beside another reader would stay, and WebGPU has none of int64.
-  const ids = graph.outputOfLast(largest, fetches.predictedIds, 'int64', ['T', 'predictions']);
+  const ids = graph.outputInPlace(largest, fetches.predictedIds, 'int64', ['T', 'predictions']);
   const softmax = graph.op('Softmax', [logits]); // (T, V)
   const probabilities = graph.op('GatherElements', [softmax, ids], { axis: 1n }); // (T, P)
   const first = (of: Value) =>

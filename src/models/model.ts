@@ -89,10 +89,14 @@ export interface GraphRequest {
   readonly hooks: readonly Hook[];
   /** 'logits': (T, V). 'loss': surprisal of given labels and the top predictions, without returning the logits. */
   readonly head: 'none' | 'logits' | 'loss';
+  /** How many of the likeliest tokens 'loss' gives; each run says it, unless given. */
+  readonly predictions?: number;
   /** Whether keys and values of earlier tokens come in and those of all tokens go out. */
   readonly cache: boolean;
   /** What it is to run on; the CPU unless given. */
   readonly device?: Device;
+  /** Whether products with matrices of weights are computed in float16; all else is float32. */
+  readonly float16?: boolean;
   /** Weights that come in under their names with each run, in place of those of the files: what is being trained. */
   readonly fed?: ReadonlySet<string>;
   /** Of a LIMe model: what its heads take from each layer's buffer (routeNorms.ts). */

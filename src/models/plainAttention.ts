@@ -13,8 +13,8 @@ export interface AttentionLayer {
   readonly inputs: readonly [query: Value, key: Value, value: Value];
   /** (1, KV, P, W) each, where there is a cache. */
   readonly past: readonly [key: Value, value: Value] | undefined;
-  /** Number of tokens with those of the cache, int32. */
-  readonly length: Value;
+  /** Number of tokens with those of the cache, int32; undefined where there is none. */
+  readonly length: Value | undefined;
   /** Cosines and sines (R, rotaryColumns); undefined where nothing is rotated. */
   readonly tables: readonly [Value, Value] | undefined;
   readonly scale: number;
@@ -108,12 +108,14 @@ export class PlainAttention {
     return past ? graph.op('Concat', [past, shaped], { axis: 2n }) : shaped;
   }
 
-  /** 0 where a token may look, else a large negative number: (T, S). */
-  private mask(length: Value, window: number): Value {
+  /** 0 where a token may look, else a large negative number: (T, S). `length`: S, if it is not T. */
+  private mask(length: Value | undefined, window: number): Value {
     const { graph } = this;
     const known = this.masks.get(window);
     if (known) return known;
-    const all = graph.op('Range', [graph.int32([0], []), length, graph.int32([1], [])]); // (S)
+    const all = length
+      ? graph.op('Range', [graph.int32([0], []), length, graph.int32([1], [])]) // (S)
+      : this.reshaped(this.places, [1, -1]); // (1, T): of a shape that is known without a run
     const behind = graph.op('GreaterOrEqual', [this.places, all]); // (T, S)
     const seen = window
       ? graph.op('And', [behind, this.isWithin(all, window)])

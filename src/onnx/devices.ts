@@ -4,7 +4,7 @@ import type { Device } from '../contracts/engine.ts';
 export interface Lacks {
   /** Arithmetic of int64: only indices and shapes. */
   readonly int64?: true;
-  /** Numbers of 16 bits; within constants, the CPU widens them when the session opens. */
+  /** Numbers of 16 bits, on every device of the kind (precision.ts asks each); the CPU widens constants of them when the session opens. */
   readonly sixteenBits?: true;
   /**
    * A GroupQueryAttention that can be relied on. WebGPU's passes over the softcap in silence, gives no weights beside its
@@ -12,8 +12,11 @@ export interface Lacks {
    * DirectML's are made for float16, and CoreML has none.
    */
   readonly attention?: true;
-  /** Tensors that stay on the device between runs: Node's binding knows WebGPU's alone. */
-  readonly heldTensors?: true;
+}
+
+/** Whether a session there can leave outputs on the device, for other sessions to read: Node's binding knows WebGPU's alone. */
+export function keepsOutputs(device: Device): boolean {
+  return device === 'webgpu';
 }
 
 /**
@@ -23,9 +26,9 @@ export interface Lacks {
 export const lacks: Readonly<Record<Device, Lacks>> = {
   cpu: {},
   webgpu: { int64: true, sixteenBits: true, attention: true },
-  cuda: { attention: true, heldTensors: true },
-  directml: { int64: true, sixteenBits: true, attention: true, heldTensors: true },
-  coreml: { int64: true, sixteenBits: true, attention: true, heldTensors: true },
+  cuda: { attention: true },
+  directml: { int64: true, sixteenBits: true, attention: true },
+  coreml: { int64: true, sixteenBits: true, attention: true },
 };
 
 /** What onnxruntime-node calls them. */

@@ -146,7 +146,7 @@ function backward(
   const whole = (name: string) => {
     const [first, ...others] = parts.get(name) ?? [];
     if (!first || others.length === 0) return first;
-    const sum = math.op('Sum', [first, ...others]);
+    const sum = others.reduce((sum, part) => math.add(sum, part), first);
     parts.set(name, [sum]);
     return sum;
   };
@@ -157,7 +157,9 @@ function backward(
     const rules = ruleOf(proto)(math, node, node.gradients[0] ?? math.filled(0, node.y));
     for (const [i, name] of proto.input.entries()) {
       const gradient = moving.has(name) ? rules[i]?.() : undefined;
-      if (gradient) parts.set(name, [...(parts.get(name) ?? []), gradient]);
+      if (!gradient) continue;
+      math.assumeShape(gradient, { name });
+      parts.set(name, [...(parts.get(name) ?? []), gradient]);
     }
   }
   const found = new Map<string, Value>();

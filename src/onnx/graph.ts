@@ -95,12 +95,19 @@ export class Graph {
     this.outputAs(value, valueInfo(name, type, shape));
   }
 
-  /** The same without a node between: for what the last op gave, which goes by that name from here on. */
-  outputOfLast(value: Value, name: string, type: ElementType, shape: readonly Dimension[]): Value {
-    const last = this.proto.node.at(-1);
-    const index = last?.output.indexOf(value.name) ?? -1;
-    if (!last || index < 0) throw new Failure('internal', `${value.name} is not of the last op.`);
-    last.output[index] = name;
+  /** The same for what may be left on a device: before all others, since onnxruntime-node 1.30 counts places from there. */
+  outputLeft(value: Value, name: string, type: ElementType, shape: readonly Dimension[]): void {
+    this.alias(value, name);
+    this.proto.output.unshift(valueInfo(name, type, shape));
+  }
+
+  /** The same without a node between: what an op gave goes by that name, everywhere. */
+  outputInPlace(value: Value, name: string, type: ElementType, shape: readonly Dimension[]): Value {
+    const renamed = (known: string) => (known === value.name ? name : known);
+    for (const node of this.proto.node) {
+      node.output = node.output.map(renamed);
+      node.input = node.input.map(renamed);
+    }
     this.proto.output.push(valueInfo(name, type, shape));
     return { name };
   }
@@ -163,6 +170,10 @@ export class Graph {
   /** Values of a stored type as float32, which is what all arithmetic is done in. */
   asFloat32(value: Value, type: StoredType = 'float32'): Value {
     return type === 'float32' ? value : this.op('Cast', [value], { to: BigInt(DataType.FLOAT) });
+  }
+
+  asFloat16(value: Value): Value {
+    return this.op('Cast', [value], { to: BigInt(DataType.FLOAT16) });
   }
 
   /** Adds a node with one output. */

@@ -65,8 +65,9 @@ export class Shapes {
     const [output = ''] = node.output;
     const list = this.listOf(node);
     if (list) this.lists.set(output, list);
-    if (node.opType === 'Split') {
-      this.visitSplit(node);
+    if (node.opType === 'Split' || node.opType === 'TopK') {
+      if (node.opType === 'Split') this.visitSplit(node);
+      else this.visitTopK(node);
       return;
     }
     const shape = this.outputShape(node, this.shapes.get(input), this.shapes.get(second));
@@ -100,6 +101,9 @@ export class Shapes {
       case 'Sum':
       case 'Where':
       case 'Greater':
+      case 'GreaterOrEqual':
+      case 'Less':
+      case 'And':
       case 'Equal':
         return this.broadcast(node.input.map(name => this.shapes.get(name)));
       case 'Neg':
@@ -108,6 +112,7 @@ export class Shapes {
       case 'Sqrt':
       case 'Reciprocal':
       case 'Sigmoid':
+      case 'Tanh':
       case 'Relu':
       case 'Softmax':
       case 'LogSoftmax':
@@ -145,10 +150,10 @@ export class Shapes {
           ? [...a.slice(0, axis), ...b, ...a.slice(axis + 1)]
           : undefined;
       }
-      case 'TopK':
-        return a && this.changed(a, [intAttribute(node, 'axis', -1)]);
       case 'Slice':
         return a && this.sliced(node, a);
+      case 'Pad':
+        return a && this.paddedOut(node, a);
       case 'Concat':
         return this.joined(node);
       default:
@@ -247,6 +252,20 @@ export class Shapes {
     return shape;
   }
 
+  private paddedOut(node: NodeProto, a: Shape): Shape | undefined {
+    const pads = this.numbers(node.input[1]);
+    const axes = node.input[3] ? this.numbers(node.input[3]) : [...a.keys()];
+    if (!pads || !axes) return undefined;
+    const shape = [...a];
+    axes.forEach((axis, i) => {
+      const added = (pads[i] ?? 0) + (pads[i + axes.length] ?? 0);
+      const length = a.at(axis);
+      if (added === 0 || length === undefined) return;
+      shape[fromStart(axis, a.length)] = typeof length === 'number' ? length + added : this.fresh();
+    });
+    return shape;
+  }
+
   private joined(node: NodeProto): Shape | undefined {
     const parts = node.input.map(name => this.shapes.get(name));
     const [first] = parts;
@@ -273,6 +292,15 @@ export class Shapes {
         shape.map((known, i) => (i === axis ? length : known)),
       );
     });
+  }
+
+  private visitTopK(node: NodeProto): void {
+    const shape = this.shapes.get(node.input[0] ?? '');
+    if (!shape) return;
+    const axis = fromStart(intAttribute(node, 'axis', -1), shape.length);
+    const count = this.numbers(node.input[1])?.[0] ?? this.fresh();
+    const kept = shape.map((length, i) => (i === axis ? count : length));
+    for (const name of node.output) this.shapes.set(name, kept);
   }
 
   /** `a` with lengths of which nothing is known along the axes. */

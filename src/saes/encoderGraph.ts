@@ -31,22 +31,44 @@ export function encoderGraph(
     ? graph.input('encoder', 'float32', [F, D])
     : graph.float32(dictionary.encoder, [F, D]);
   const given = graph.input('x', 'float32', ['T', D]);
-  const { x: read, normalised, scale, shift } = normalisedInput(graph, dictionary, given);
-  let x = normalised;
-  if (dictionary.subtractDecoderBias && dictionary.decoderBias) {
-    x = graph.op('Sub', [x, graph.float32(dictionary.decoderBias, [D])]);
-  }
-  const [largest, features] = strongestOf(graph, dictionary, { x, encoder }, k); // (T, K)
+  const { largest, features, scale, start } = encoded(graph, dictionary, { given, encoder }, k);
   graph.output(graph.op('Relu', [largest]), 'activations', 'float32', ['T', k]);
   if (lacks[device].int64) graph.output(features, 'features', 'int64', ['T', k]);
   // int32 where it can be, since JavaScript's arrays of 64-bit integers are slow.
   else graph.output(graph.op('Cast', [features], { to: int32 }), 'features', 'int32', ['T', k]);
-  // What a transcoder writes is not of the activation that was normalised.
-  const back = dictionary.output ? {} : { scale, shift };
-  if (back.scale) graph.output(back.scale, 'scale', 'float32', ['T', 1]);
-  const start = startOf(graph, dictionary, read, back);
+  if (scale) graph.output(scale, 'scale', 'float32', ['T', 1]);
   if (start) graph.output(start, 'start', 'float32', ['T', outputWidthOf(dictionary)]);
   return graph.bytes();
+}
+
+/** An encoding in a graph; `scale` and `start` as in `Encoding`. */
+export interface Encoded {
+  /** As the SAE knows it (T, D). */
+  readonly x: Value;
+  /** Not yet rectified, descending, and their features (T, K). */
+  readonly largest: Value;
+  readonly features: Value;
+  readonly scale: Value | undefined; // (T, 1)
+  readonly start: Value | undefined; // (T, O)
+}
+
+/** Adds the encoding of `given` (T, D) to the graph. */
+export function encoded(
+  graph: Graph,
+  dictionary: Dictionary,
+  { given, encoder }: { readonly given: Value; readonly encoder: Value },
+  k: number,
+): Encoded {
+  const { x, normalised, scale, shift } = normalisedInput(graph, dictionary, given);
+  const { subtractDecoderBias, decoderBias, inputWidth: D } = dictionary;
+  const read =
+    subtractDecoderBias && decoderBias
+      ? graph.op('Sub', [normalised, graph.float32(decoderBias, [D])])
+      : normalised;
+  const [largest, features] = strongestOf(graph, dictionary, { x: read, encoder }, k); // (T, K)
+  // What a transcoder writes is not of the activation that was normalised.
+  const back = dictionary.output ? {} : { scale, shift };
+  return { x, largest, features, scale: back.scale, start: startOf(graph, dictionary, x, back) };
 }
 
 /** The reconstruction before any feature, (T, O); undefined where it is the decoder's bias for every token. */

@@ -21,15 +21,17 @@ export function writesStream(dictionary: Pick<Dictionary, 'hook' | 'output'>): b
 }
 
 /** Of a run's hooks: what the dictionary reads, x (T, D), and what its reconstruction is compared with, (T, O). */
-export function readingOf(
+export function readingOf<Elsewhere = never>(
   dictionary: Reading,
-  hooks: ReadonlyMap<Hook, Float32Array>,
-): { readonly x: Float32Array; readonly target: Float32Array } {
-  const at = (hook: Hook): Float32Array =>
+  hooks: ReadonlyMap<Hook, Float32Array | Elsewhere>,
+): { readonly x: Float32Array | Elsewhere; readonly target: Float32Array | Elsewhere } {
+  const at = (hook: Hook): Float32Array | Elsewhere =>
     hooks.get(hook) ?? missing(`The model's run left out ${hook}.`);
   const x = at(dictionary.hook);
   const target = at(targetHook(dictionary));
   if (!dictionary.centred || dictionary.output) return { x, target };
+  // Elsewhere, what reads them takes the mean away.
+  if (!(target instanceof Float32Array)) return { x, target };
   return { x, target: lessMean(target, dictionary.inputWidth) };
 }
 

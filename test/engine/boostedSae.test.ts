@@ -39,7 +39,7 @@ async function read(dictionaries: readonly Dictionary[]): Promise<SaeReading> {
   }
   const sae = new BoostedSae(await open(base), domains);
   try {
-    return await sae.read(x);
+    return await sae.read({ x, target: x, from: 0, startsWindow: true });
   } finally {
     await sae.dispose();
   }
@@ -146,8 +146,6 @@ describe('a base with the residual SAEs of domains', () => {
     const block = {
       start: 0,
       end: T,
-      x,
-      target: x,
       surprisal: new Float32Array(T),
       predictedIds: new Uint32Array(T),
       probabilities: new Float32Array(T),
@@ -159,10 +157,8 @@ describe('a base with the residual SAEs of domains', () => {
       carried: NaN,
       tokens: { ids, starts: ids, ends: ids },
       sae,
-      dictionary: base,
       predictions: 1,
       tokenText: String,
-      hasLead: false,
     });
     assert.deepEqual(
       cells.map(cell => cell.starts.length),

@@ -9,10 +9,14 @@ import { candidates, obstacle } from '../../src/engine/deviceCandidates.ts';
 import { DeviceInUse } from '../../src/engine/deviceInUse.ts';
 import { probeDevice } from '../../src/engine/deviceProbe.ts';
 import { deviceTrouble } from '../../src/engine/deviceTrouble.ts';
+import { loadModel } from '../../src/engine/loadModel.ts';
 import { ModelRunner } from '../../src/engine/modelRunner.ts';
 import { profiledPlacement } from '../../src/engine/profiledPlacement.ts';
+import { RoutedLoss } from '../../src/engine/routedLoss.ts';
+import { identityRouters } from '../../src/engine/routerFit.ts';
 import { float32Tensor, openSession, Session } from '../../src/engine/session.ts';
 import { Graph } from '../../src/onnx/graph.ts';
+import { difference } from './difference.ts';
 import { fixture } from './model.ts';
 
 // No driver is to be found in this process and those that it forks, whatever this machine has.
@@ -133,7 +137,7 @@ describe("a model that is to run on 'auto'", () => {
     ]);
     assert.equal(device.told.deviceNote, warnings.join(' '));
     assert.deepEqual(device.state, {
-      ...{ device: 'directml', precision: 'float32' },
+      device: 'directml',
       note: warnings.join(' '),
     });
     device.sessionOptions.deviceFailed?.(new Failure('internal', 'The run failed: it is gone.'));
@@ -342,6 +346,31 @@ describe('a session whose device fails', () => {
       await session.dispose();
     },
   );
+
+  it('leaves a fit of routers to the CPU, with the gradients that it has there', async () => {
+    const warnings: string[] = [];
+    const path = fixture('architectures/llama');
+    const model = await loadModel({ path, cacheFolder: folder, threads: 1 }, {});
+    const on = await DeviceInUse.choose('auto', {
+      program: await program('fits', told(good)),
+      warn: line => warnings.push(line),
+    });
+    const window = Uint32Array.from({ length: 20 }, (_, i) => 1 + i);
+    const routers = identityRouters(model.config);
+    const results = [];
+    for (const tried of [{ ...model, on }, model]) {
+      const loss = await RoutedLoss.open(tried, { withGradients: true });
+      results.push(await loss.run(window, routers));
+      await loss.dispose();
+    }
+    const [failed, cpu] = results;
+    assert.ok(failed && cpu && Math.abs(failed.surprisal - cpu.surprisal) < 1e-3);
+    for (const [layer, gradient] of cpu.gradients) {
+      assert.ok(difference(failed.gradients.get(layer), gradient) < 1e-5);
+    }
+    assert.equal(on.device, 'cpu');
+    assert.match(warnings[0] ?? '', /^WebGPU failed, and the CPU goes on: /);
+  });
 
   it('leaves the device to no later session of the model', async () => {
     const warnings: string[] = [];

@@ -74,7 +74,14 @@ function request(
   more: Partial<ModelRequest> = {},
 ): ModelRequest {
   const path = join(folder, 'tiny.gguf');
-  return { path, cacheFolder: join(folder, 'cache'), threads: 1, device, ...more };
+  return {
+    path,
+    cacheFolder: join(folder, 'cache'),
+    threads: 1,
+    device,
+    precision: 'float32',
+    ...more,
+  };
 }
 
 async function surprisal(caller: ReturnType<typeof start>['caller']): Promise<Float32Array> {
@@ -110,7 +117,7 @@ describe(
         await caller.call('loadSae', { path: sae, domains: [] });
         assert.deepEqual(await surprisal(caller), onCpu);
         const { weightBytes = 0, residentBytes = 0, ...last } = states.at(-1) ?? {};
-        assert.deepEqual(last, { device: 'cpu', precision: 'float32', note });
+        assert.deepEqual(last, { device: 'cpu', note });
         assert.ok(weightBytes > 96 * 64 * 4 && weightBytes < 10_000_000, String(weightBytes));
         assert.ok(residentBytes > 20_000_000, String(residentBytes));
         assert.ok(said().includes(note));

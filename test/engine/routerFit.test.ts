@@ -160,7 +160,7 @@ describe('Fitting routers', () => {
   it('refuses models whose operations it does not differentiate', async () => {
     for (const name of ['gpt2', 'gpt_neox', 'gemma2', 'gemma3', 'mistral', 'phi3']) {
       const path = fixture(`architectures/${name}`);
-      const refused = loadFitted({ model: { ...asked.model, path } }, new AbortController().signal);
+      const refused = loadFitted({ model: { ...asked.model, path } }, options());
       await assert.rejects(
         refused,
         error => Failure.is(error, 'unsupported') && error.message.includes('fits no routers'),

@@ -13,7 +13,9 @@ import { hookAt } from '../../src/models/hooks.ts';
 import { Graph } from '../../src/onnx/graph.ts';
 import { readDictionary } from '../../src/saes/readDictionary.ts';
 import { SafetensorsFile, type Tensor, writeSafetensors } from '../../src/weights/safetensors.ts';
+import { difference } from './difference.ts';
 import { fixture } from './model.ts';
+import { RanOn } from './ranOn.ts';
 import { useSoftwareGpu } from './softwareGpu.ts';
 
 /*
@@ -28,6 +30,7 @@ const architectures = ['gemma2', 'gemma3', 'gpt2', 'gpt_neox', 'gpt_neox-variant
 );
 
 const skip = useSoftwareGpu() ?? false;
+const sessions = new RanOn();
 let cacheFolder: string;
 before(async () => {
   cacheFolder = await mkdtemp(join(tmpdir(), 'loupe-webgpu-'));
@@ -37,15 +40,10 @@ after(() => rm(cacheFolder, { recursive: true }));
 function open(path: string, device: 'cpu' | 'webgpu' = 'webgpu'): Promise<ModelRunner> {
   // Nothing here may fall back to the CPU.
   const warn = (line: string): never => assert.fail(line);
-  return ModelRunner.open({ path, cacheFolder, threads: 1, device }, { warn });
-}
-
-function difference(a: Float32Array | undefined, b: Float32Array | undefined): number {
-  assert.ok(a && b);
-  assert.equal(a.length, b.length);
-  assert.ok(a.every(Number.isFinite));
-  const largest = b.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  return a.reduce((most, value, i) => Math.max(most, Math.abs(value - (b[i] ?? NaN))), 0) / largest;
+  return ModelRunner.open(
+    { path, cacheFolder, threads: 1, device, precision: 'float32' },
+    { warn },
+  );
 }
 
 async function idsOf(goldens: SafetensorsFile): Promise<Uint32Array> {
@@ -56,6 +54,7 @@ async function idsOf(goldens: SafetensorsFile): Promise<Uint32Array> {
 describe('a model on WebGPU', { skip }, () => {
   for (const name of architectures) {
     it(`agrees with transformers in every hook and its logits: ${name}`, async t => {
+      sessions.are(`model, ${name}: segments, head`);
       const path = fixture(`architectures/${name}`);
       const goldens = await SafetensorsFile.open(join(path, 'goldens.safetensors'));
       const model = await open(path);
@@ -80,6 +79,7 @@ describe('a model on WebGPU', { skip }, () => {
   // onnxruntime's own attention is right for fewer than 16 tokens, and wrong for more.
   for (const name of ['gemma2', 'gemma3', 'llama']) {
     it(`agrees with the CPU on longer text, whole and after a kept prefix: ${name}`, async t => {
+      sessions.are(`model, ${name}: segments, head`);
       const path = fixture(`architectures/${name}`);
       const [gpu, cpu] = [await open(path), await open(path, 'cpu')];
       const tokenIds = Uint32Array.from({ length: 60 }, (_, i) => 1 + ((7 * i) % 40));
@@ -97,6 +97,7 @@ describe('a model on WebGPU', { skip }, () => {
   }
 
   it('routes keys and values as the CPU does: LIMe', async () => {
+    sessions.are('model, LIMe: segments, head');
     const [gpu, cpu] = [await open(fixture('lime/gqa4')), await open(fixture('lime/gqa4'), 'cpu')];
     const tokenIds = Uint32Array.from({ length: 20 }, (_, i) => 1 + ((7 * i) % 20));
     const run = { tokenIds, hooks: [hookAt(2)], head: 'logits' } as const;
@@ -106,6 +107,7 @@ describe('a model on WebGPU', { skip }, () => {
   });
 
   it('gives surprisal, predictions, splices and unembedded rows as the CPU does', async () => {
+    sessions.are('model, llama: head with loss, splices, unembedding');
     const path = fixture('architectures/llama');
     const [gpu, cpu] = [await open(path), await open(path, 'cpu')];
     const tokenIds = Uint32Array.from({ length: 12 }, (_, i) => 1 + i);
@@ -131,6 +133,7 @@ describe('a model on WebGPU', { skip }, () => {
   });
 
   it('whose weights have 16 bits computes with them as float32', async () => {
+    sessions.are('model, llama of 16-bit weights: segments, head');
     const from = fixture('architectures/llama');
     const file = await SafetensorsFile.open(join(from, 'model.safetensors'));
     const halves: Record<string, Tensor> = {};
@@ -160,6 +163,7 @@ describe('an SAE on WebGPU', { skip }, () => {
   ];
   for (const kind of saelens) {
     it(`computes what SAELens computes: ${kind}`, async t => {
+      sessions.are(`SAE, ${kind}: encoder`);
       const goldens = await SafetensorsFile.open(fixture('saelens/goldens.safetensors'));
       const x = await goldens.readFloat32('x'); // (T, D)
       const dictionary = await readDictionary(fixture(`saelens/${kind}`));
@@ -195,6 +199,8 @@ describe('a test run of WebGPU', { skip }, () => {
     assert.ok(probe.works, JSON.stringify(probe));
     t.diagnostic(JSON.stringify(probe));
     assert.ok(probe.difference < tolerance);
+    // SwiftShader has no arithmetic of 16 bits.
+    if (process.platform === 'linux') assert.equal(probe.float16, false);
     const impatient = await probeDevice('webgpu', { slowest: 0 });
     assert.match(
       impatient.works ? '' : impatient.reason,

@@ -1,5 +1,5 @@
 import type { Attribute, Graph, Value } from '../graph.ts';
-import { padded, Shapes } from '../shapes.ts';
+import { padded, type Shape, Shapes } from '../shapes.ts';
 
 /** What rules write gradients with: every call adds to the graph. Element types follow from the values given. */
 export class Algebra {
@@ -67,6 +67,15 @@ export class Algebra {
     return this.op('Reshape', [a, shape]);
   }
 
+  /** `a` in the shape of `like`, which has as many elements: named beforehand where all lengths but one are known. */
+  reshapeLike(a: Value, like: Value): Value {
+    const shape = this.shapes.of(like);
+    const named = shape?.filter(length => typeof length === 'string').length ?? Infinity;
+    if (!shape || named > 1) return this.reshape(a, this.shape(like));
+    const lengths = shape.map(length => (typeof length === 'number' ? length : -1));
+    return this.reshape(a, this.integers(...lengths));
+  }
+
   /** The sum along one axis, which stays with length 1. */
   sumAlong(a: Value, axis: number): Value {
     return this.op('ReduceSum', [a, this.integers(axis)]);
@@ -94,6 +103,11 @@ export class Algebra {
   /** The integers of a constant; undefined where each run decides them. */
   constant(value: Value): readonly number[] | undefined {
     return this.shapes.constant(value);
+  }
+
+  /** What is known of the shape without a run. */
+  knownShape(of: Value): Shape | undefined {
+    return this.shapes.of(of);
   }
 
   /** Says that `value` has the shape of `other`, where that cannot be inferred. */

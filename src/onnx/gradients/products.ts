@@ -2,10 +2,23 @@ import type { Value } from '../graph.ts';
 import type { Algebra } from './algebra.ts';
 import type { RuleTable } from './rule.ts';
 
-/** a b over the last two axes, either of them transposed; written without knowing the rank. */
+/**
+ * a b over the last two axes, either of them transposed. Where the rank is known, in ops that every device has, which
+ * onnxruntime makes one of on the CPU; else in that one, which needs no rank.
+ */
 function product(math: Algebra, a: Value, b: Value, transposed: 'first' | 'second'): Value {
+  const turned = swapped(math, transposed === 'first' ? a : b);
+  if (turned) return math.op('MatMul', transposed === 'first' ? [turned, b] : [a, turned]);
   const attributes = transposed === 'first' ? { transA: 1n } : { transB: 1n };
   return math.op('FusedMatMul', [a, b], attributes, 'com.microsoft');
+}
+
+/** `a` with its last two axes exchanged; undefined where its rank is not known. */
+function swapped(math: Algebra, a: Value): Value | undefined {
+  const rank = math.knownShape(a)?.length;
+  if (rank === undefined || rank < 2) return undefined;
+  const order = Array.from({ length: rank - 2 }, (_, axis) => BigInt(axis));
+  return math.op('Transpose', [a], { perm: [...order, BigInt(rank - 1), BigInt(rank - 2)] });
 }
 
 /** Matrix products. */

@@ -1,8 +1,9 @@
 import type { Value } from '../graph.ts';
+import { fromStart } from '../shapes.ts';
 import type { Algebra } from './algebra.ts';
 import type { OpNode, Rule, RuleTable } from './rule.ts';
 
-const backToShape: Rule = (math, { a }, d) => [() => math.reshape(d, math.shape(a))];
+const backToShape: Rule = (math, { a }, d) => [() => math.reshapeLike(d, a)];
 
 /** Ops that move elements, or pick some of them. */
 export const shapingRules: RuleTable = {
@@ -19,8 +20,7 @@ export const shapingRules: RuleTable = {
   Concat: (math, node, d) => {
     const axis = node.int('axis', 0);
     const parts = node.proto.input.map((_, i) => node.input(i));
-    const lengths = parts.map(part => lengthAlong(math, part, axis));
-    const sizes = math.op('Concat', lengths, { axis: 0n });
+    const sizes = lengthsAlong(math, parts, axis);
     const split = math.graph.outputsOf(parts.length, 'Split', [d, sizes], { axis: BigInt(axis) });
     return split.map(part => () => part);
   },
@@ -42,9 +42,13 @@ export const shapingRules: RuleTable = {
   TopK: (math, node, d) => [() => scattered(math, node.a, node.output(1), d, node.int('axis', -1))],
 };
 
-/** The length along an axis, int64 (1). */
-function lengthAlong(math: Algebra, value: Value, axis: number): Value {
-  return math.shape(value, axis, axis === -1 ? undefined : axis + 1);
+/** The lengths along an axis, int64 (parts). */
+function lengthsAlong(math: Algebra, parts: readonly Value[], axis: number): Value {
+  const known = parts.map(part => math.knownShape(part)?.at(axis));
+  if (known.every(length => typeof length === 'number')) return math.integers(...known);
+  const end = axis === -1 ? undefined : axis + 1;
+  const lengths = parts.map(part => math.shape(part, axis, end));
+  return math.op('Concat', lengths, { axis: 0n });
 }
 
 /**
@@ -71,11 +75,20 @@ function gathered(math: Algebra, node: OpNode, d: Value): Value {
   return scattered(math, node.a, indices, math.reshape(d, shape), axis);
 }
 
+/** The end of a Slice that leaves nothing out. */
+const toTheEnd = Number.MAX_SAFE_INTEGER;
+
 /** Of `d`, what lies where the input of a Pad lay. */
 function unpadded(math: Algebra, node: OpNode, d: Value): Value {
   if (node.text('mode', 'constant') !== 'constant') node.refuse('pads with other than a constant');
-  if (math.constant(node.b)?.some(count => count < 0)) node.refuse('cuts off');
+  const pads = math.constant(node.b);
+  if (pads?.some(count => count < 0)) node.refuse('cuts off');
   const axes = node.optionalInput(3);
+  if (pads) {
+    const ends = pads.slice(pads.length / 2).map(count => (count > 0 ? -count : toTheEnd));
+    const bounds = [pads.slice(0, pads.length / 2), ends].map(bound => math.integers(...bound));
+    return math.op('Slice', [d, ...bounds, ...(axes ? [axes] : [])]);
+  }
   const [before] = math.graph.outputsOf(2, 'Split', [node.b], { axis: 0n, num_outputs: 2n });
   if (!before) throw new Error('Split gives two parts');
   const shape = math.shape(node.a);
@@ -89,6 +102,9 @@ function padded(math: Algebra, node: OpNode, d: Value): Value {
   if (steps && !math.constant(steps)?.every(step => step === 1)) {
     node.refuse('takes steps other than 1');
   }
+  const known = knownPads(math, node);
+  if (known?.every(count => count === 0)) return d;
+  if (known) return math.op('Pad', [d, math.integers(...known)]);
   const axes = node.optionalInput(3);
   const lengthsOf = (value: Value) =>
     axes ? math.op('Gather', [math.shape(value), axes]) : math.shape(value);
@@ -100,4 +116,24 @@ function padded(math: Algebra, node: OpNode, d: Value): Value {
   const behind = math.subtract(math.subtract(lengths, kept), before);
   const pads = math.op('Concat', [before, behind], { axis: 0n });
   return math.op('Pad', [d, pads, undefined, axes]);
+}
+
+/** What a Slice left out before and behind, axis for axis; undefined where only a run can tell. */
+function knownPads(math: Algebra, node: OpNode): readonly number[] | undefined {
+  const [whole, kept] = [math.knownShape(node.a), math.knownShape(node.y)];
+  const starts = math.constant(node.input(1));
+  if (!whole || !kept || !starts) return undefined;
+  const axesInput = node.optionalInput(3);
+  const axes = axesInput ? math.constant(axesInput) : starts.map((_, axis) => axis);
+  const before = whole.map(() => 0);
+  const behind = whole.map(() => 0);
+  for (const [i, start] of starts.entries()) {
+    const axis = fromStart(axes?.[i] ?? NaN, whole.length);
+    const [length, left] = [whole[axis], kept[axis]];
+    if (typeof length !== 'number' || typeof left !== 'number') return undefined;
+    const first = Math.min(Math.max(start < 0 ? start + length : start, 0), length);
+    before[axis] = first;
+    behind[axis] = length - left - first;
+  }
+  return [...before, ...behind];
 }

@@ -1,5 +1,7 @@
 import type { Hook } from '../../../src/contracts/hooks.ts';
-import type { AnalysisModel, AnalysisSae } from '../../../src/engine/analysis.ts';
+import { here } from '../../../src/engine/activations.ts';
+import type { AnalysisModel, AnalysisSae, ReadRequest } from '../../../src/engine/analysis.ts';
+import { cellStatistics } from '../../../src/engine/cellStatistics.ts';
 import { KeyValueCache } from '../../../src/engine/keyValueCache.ts';
 import type { Tokenizer } from '../../../src/models/model.ts';
 import type { SaeReading } from '../../../src/engine/cells.ts';
@@ -81,7 +83,8 @@ export class NearestSae implements AnalysisSae {
     tokenPolicy: { excludeFirst: true, maxNorm: Infinity },
   } as const;
 
-  read(x: Float32Array): Promise<SaeReading> {
+  read(request: ReadRequest): Promise<SaeReading> {
+    const x = here(request.x).subarray(2 * request.from);
     const states = x.filter((_, i) => i % 2 === 0);
     const features = Uint32Array.from(states, state => state % 1000);
     const squaredError = new Float32Array(states.length);
@@ -93,6 +96,7 @@ export class NearestSae implements AnalysisSae {
       squaredError,
       domains,
       gram: squaredError.slice(0, 0),
+      cells: cellStatistics(this.dictionary, x, x, request.startsWindow),
     });
   }
 }

@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { TensorProto_DataType as DataType } from 'onnx-buf';
+import { InferenceSession } from 'onnxruntime-node';
+import { float16Deviation } from '../../src/engine/float16Deviation.ts';
+import { loadModel, type LoadedModel } from '../../src/engine/loadModel.ts';
+import { ModelRunner } from '../../src/engine/modelRunner.ts';
+import { withDeviation } from '../../src/engine/precision.ts';
+import { buildDecoder } from '../../src/models/decoder.ts';
+import { hookAt } from '../../src/models/hooks.ts';
+import { Graph } from '../../src/onnx/graph.ts';
+import { ggufBytes, tinyLlama } from '../fixtures/tinyGguf.ts';
+import { fixture } from './model.ts';
+
+let folder: string;
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'loupe-float16-'));
+  await writeFile(join(folder, 'tiny.gguf'), ggufBytes(tinyLlama()));
+});
+after(() => rm(folder, { recursive: true }));
+
+const tiny = () => load(join(folder, 'tiny.gguf'));
+const load = (path: string) => loadModel({ path, cacheFolder: folder, threads: 1 }, {});
+
+/** The graph of all layers, for WebGPU. */
+function graphOf({ config, weights }: LoadedModel, float16: boolean): Graph {
+  const hooks = [hookAt(2 * config.layers)];
+  const request = { hooks, head: 'logits', cache: true, device: 'webgpu', float16 } as const;
+  return Graph.read(buildDecoder(config, weights, request));
+}
+
+/**
+ * On the CPU onnxruntime takes casts there and back away, and computes in float32. Rounding to float16's 11 bits stands in
+ * for them: c - (c - x) for c = (2^13 + 1) x. Source: Dekker 1971, doi 10.1007/BF01397083, section 5 (Veltkamp's).
+ */
+function roundInPlaceOfCasts(model: Uint8Array): Uint8Array {
+  const graph = Graph.read(model);
+  for (const node of graph.proto.node.splice(0)) {
+    const [input = '', output = ''] = [node.input[0], node.output[0]];
+    if (node.opType !== 'Cast') {
+      graph.proto.node.push(node);
+      continue;
+    }
+    const x = { name: input };
+    const c = graph.op('Mul', [x, graph.float32(Float32Array.of(2 ** 13 + 1), [])]);
+    graph.alias(graph.op('Sub', [c, graph.op('Sub', [c, x])]), output);
+  }
+  return graph.bytes();
+}
+
+describe('a model in float16', () => {
+  for (const name of ['gemma2', 'gpt2', 'gpt_neox', 'llama', 'qwen3']) {
+    it(`multiplies by weights in float16, and computes all else in float32: ${name}`, async () => {
+      const { node, output } = graphOf(await load(fixture(`architectures/${name}`)), true).proto;
+      const made = new Map(node.flatMap(of => of.output.map(out => [out, of] as const)));
+      const isHalf = (of: string | undefined) =>
+        made.get(of ?? '')?.attribute.find(({ name }) => name === 'to')?.i ===
+        BigInt(DataType.FLOAT16);
+      const products = node.filter(({ opType }) => opType === 'Gemm');
+      assert.ok(products.length > 4);
+      for (const { input, output } of products) {
+        assert.ok(input.length === 2 && input.every(isHalf));
+        const readers = node.filter(of => of.input.includes(output[0] ?? ''));
+        assert.deepEqual(
+          readers.map(({ opType }) => opType),
+          ['Cast'],
+        );
+      }
+      const others = node.filter(of => of.opType !== 'Gemm' && of.input.some(isHalf));
+      assert.deepEqual(others, []);
+      assert.ok(output.every(({ name }) => !isHalf(name)));
+    });
+  }
+
+  it('is as far from float32 as the rounding of 11 bits lets it be', async t => {
+    // Of each product of D or F terms, factors are rounded to one part in 2^11; the layers' add up.
+    const model = await tiny();
+    const create = InferenceSession.create.bind(InferenceSession) as (
+      graph: Uint8Array,
+      options: InferenceSession.SessionOptions,
+    ) => Promise<InferenceSession>;
+    Object.assign(InferenceSession, {
+      create: (graph: Uint8Array, options: InferenceSession.SessionOptions) =>
+        create(roundInPlaceOfCasts(graph), options),
+    });
+    const found = await float16Deviation(model);
+    Object.assign(InferenceSession, { create });
+    t.diagnostic(JSON.stringify(found));
+    assert.ok(found.activations > 1e-5 && found.activations < 1e-2);
+    assert.ok(found.divergence > 0 && found.divergence < 1e-3);
+    const { info, float16 } = withDeviation(model, 'auto', found);
+    assert.equal(float16, true);
+    assert.match(info.precision, /^float16: activations differ by up to 0\.\d+ %, KL \de-\d+$/);
+  });
+
+  it('is refused by itself where it is far from float32, but not where it was asked for', async () => {
+    const model = await tiny();
+    for (const far of [
+      { activations: NaN, divergence: NaN },
+      { activations: 0.02, divergence: 1e-5 },
+    ]) {
+      const auto = withDeviation(model, 'auto', far);
+      assert.ok(!auto.float16);
+      assert.match(auto.info.precision, /^float32.* \(not float16: activations differ by/);
+      assert.equal(withDeviation(model, 'float16', far).float16, true);
+    }
+  });
+
+  it('is float32 on the CPU, and says so where float16 was asked for', async () => {
+    const request = { path: join(folder, 'tiny.gguf'), cacheFolder: folder, threads: 1 } as const;
+    const [auto, asked] = [
+      await ModelRunner.open({ ...request, precision: 'auto' }),
+      await ModelRunner.open({ ...request, precision: 'float16' }),
+    ];
+    assert.match(auto.info.precision, /^float32/);
+    assert.ok(!auto.info.precision.includes('float16:'));
+    assert.match(asked.info.precision, /\(not float16: the CPU has no arithmetic of float16\)$/);
+    const run = { tokenIds: Uint32Array.of(1, 2, 3), hooks: [], head: 'logits' } as const;
+    assert.deepEqual((await asked.run(run)).logits, (await auto.run(run)).logits);
+    await Promise.all([auto.dispose(), asked.dispose()]);
+  });
+});
