@@ -76,7 +76,7 @@ export class Engine implements vscode.Disposable {
   /** Another device is used, or as much memory; with what was before. */
   readonly onDidChangeDevice = this.deviceChanged.event;
   private currentDevice: DeviceState | undefined;
-  /** What the running process was asked to run on. */
+  /** What the running process, or the last one that got so far, was asked to run on. */
   private askedDevice: DeviceChoice | undefined;
   /** One sentence: why the CPU is to take the place of the device that the settings name. */
   private insteadOfDevice: string | undefined;
@@ -231,7 +231,8 @@ export class Engine implements vscode.Disposable {
 
   /** Whether and how it is started again: not on a device on which it has stopped twice. */
   private restartAfter(reason: string): Restart {
-    const { askedDevice = 'cpu', currentDevice } = this;
+    const { currentDevice } = this;
+    const askedDevice = this.insteadOfDevice === undefined ? (this.askedDevice ?? 'cpu') : 'cpu';
     const chosen = currentDevice && deviceNames[currentDevice.device];
     // A driver may have ended it while the model was being loaded.
     const name =
@@ -249,7 +250,7 @@ export class Engine implements vscode.Disposable {
 
   private endProcess(): void {
     this.load.abort();
-    this.currentDevice = this.askedDevice = undefined;
+    this.currentDevice = undefined;
     this.process.value = undefined;
     this.loadedModel = undefined;
     this.loading = undefined;

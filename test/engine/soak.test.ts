@@ -75,10 +75,15 @@ interface Soak {
   readonly times: number;
   readonly warmUp: number;
   readonly milliseconds?: number;
+  /** Bytes in place of `ceiling`. */
+  readonly most?: number;
 }
 
 /** Acts over and over; fails where the process has grown beyond the ceiling since the warm-up. */
-async function soak(t: TestContext, { act, times, warmUp, milliseconds = Infinity }: Soak) {
+async function soak(
+  t: TestContext,
+  { act, times, warmUp, milliseconds = Infinity, most = ceiling }: Soak,
+) {
   for (let i = 0; i < warmUp; i++) await act();
   const before = resident();
   const start = performance.now();
@@ -89,7 +94,7 @@ async function soak(t: TestContext, { act, times, warmUp, milliseconds = Infinit
   t.diagnostic(
     `${done} times in ${seconds} s: ${formatBytes(before)} before, ${formatBytes(before + grown)} after, ${(grown / done).toFixed(0)} bytes each`,
   );
-  assert.ok(grown < ceiling, `grew by ${formatBytes(Math.max(grown, 0))} in ${done} times`);
+  assert.ok(grown < most, `grew by ${formatBytes(Math.max(grown, 0))} in ${done} times`);
   return done;
 }
 
@@ -126,6 +131,7 @@ describe('memory on WebGPU', { skip: withoutGpu ?? false }, () => {
       await run();
       await dispose();
     };
-    await soak(t, { act, times: openings, warmUp: 1, milliseconds: gpuMilliseconds });
+    // What a software GPU holds comes and goes by 60 MB.
+    await soak(t, { act, times: openings, warmUp: 1, milliseconds: gpuMilliseconds, most: 120e6 });
   });
 });
