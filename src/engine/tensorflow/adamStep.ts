@@ -1,4 +1,5 @@
 import type { StepOptions } from '../../training/backend.ts';
+import type { Changes } from './changes.ts';
 import type { DeviceParameter } from './deviceArrays.ts';
 import type { Tensor, Tensorflow } from './tensorflow.ts';
 
@@ -10,6 +11,7 @@ type AdamOptions = Pick<
 /** One AdamW step (Loshchilov and Hutter, arXiv 1711.05101) on the device; `gradient` has the parameter's shape. */
 export function adamStep(
   tf: Tensorflow,
+  changes: Changes,
   parameter: DeviceParameter,
   gradient: Tensor,
   o: AdamOptions,
@@ -22,9 +24,9 @@ export function adamStep(
   const rate = (o.learningRate * correction) / (1 - o.beta1 ** o.step);
   const root = tf.add(tf.sqrt(second), o.epsilon * correction);
   const move = tf.div(tf.mul(first, rate), root);
-  firstMoment.assign(first);
-  secondMoment.assign(second);
-  value.assign(tf.sub(tf.mul(value, 1 - o.learningRate * o.weightDecay), move));
+  changes.set(firstMoment, first);
+  changes.set(secondMoment, second);
+  changes.set(value, tf.sub(tf.mul(value, 1 - o.learningRate * o.weightDecay), move));
 }
 
 /** beta m + (1 - beta) g, as a move of m towards g. */

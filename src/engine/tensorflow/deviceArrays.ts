@@ -1,11 +1,7 @@
-import {
-  parameterNames,
-  type Parameter,
-  type StepShape,
-  type TrainingArrays,
-} from '../../training/backend.ts';
+import type { parameterNames, TrainingArrays } from '../../training/backend.ts';
 import type { Sparsity } from '../../training/sparsity.ts';
-import type { Tensor, Tensorflow, Variable } from './tensorflow.ts';
+import { trainingTensors } from '../../training/trainingTensors.ts';
+import type { Tensorflow, Variable } from './tensorflow.ts';
 
 /** More tokens than this since a feature fired are not counted: the device's whole numbers have 31 bits. */
 export const mostTokens = 2 ** 30;
@@ -17,89 +13,73 @@ export interface DeviceParameter {
   readonly secondMoment: Variable;
 }
 
-/** What a step changes, kept on TensorFlow's device; shapes as in `TrainingArrays`, rows padded to the stride. */
+/** What a step reads and changes, kept on TensorFlow's device; shapes as in `TrainingArrays`, rows padded to the stride. */
 export class DeviceArrays {
   readonly encoder: DeviceParameter; // (F, stride)
   readonly encoderBias: DeviceParameter; // (F)
   readonly decoder: DeviceParameter; // (F, stride)
   readonly decoderBias: DeviceParameter | undefined; // (stride)
-  /** int32 (F) */
-  readonly sinceFired: Variable;
-  /** Those of the sparsity, by its names. */
-  readonly sparsity: Readonly<Record<string, Variable>>;
+  readonly sinceFired: Variable; // int32 (F)
   private readonly tf: Tensorflow;
-  private readonly all: Variable[] = [];
+  /** By their names in checkpoints, those of the sparsity among them. */
+  private readonly variables: ReadonlyMap<string, Variable>;
 
-  constructor(tf: Tensorflow, shape: StepShape, stride: number, sparsity: Sparsity) {
-    const { features } = shape;
+  constructor(tf: Tensorflow, arrays: TrainingArrays, sparsity: Sparsity) {
     this.tf = tf;
-    this.encoder = this.parameter([features, stride]);
-    this.encoderBias = this.parameter([features]);
-    this.decoder = this.parameter([features, stride]);
-    this.decoderBias = shape.decoderBias ? this.parameter([stride]) : undefined;
-    this.sinceFired = this.variable([features], 'int32');
-    this.sparsity = Object.fromEntries(
-      Object.entries(sparsity.arrays).map(([name, { length }]) => [name, this.variable([length])]),
+    const tensors = Object.entries(trainingTensors(arrays, sparsity));
+    this.variables = new Map(
+      tensors.map(([name, { shape, dtype }]) => [
+        name,
+        zeros(tf, shape, dtype === 'U32' ? 'int32' : 'float32'),
+      ]),
     );
+    this.encoder = this.parameter('encoder');
+    this.encoderBias = this.parameter('encoderBias');
+    this.decoder = this.parameter('decoder');
+    this.decoderBias = arrays.decoderBias && this.parameter('decoderBias');
+    this.sinceFired = this.of('sinceFired');
   }
 
-  /** One of the sparsity's arrays. */
+  /** The array of this name. */
   of(name: string): Variable {
-    const found = this.sparsity[name];
-    if (!found) throw new Error(`the objective has no ${name}`);
+    const found = this.variables.get(name);
+    if (!found) throw new Error(`this training has no ${name}`);
     return found;
   }
 
-  upload(arrays: TrainingArrays, sparsity: Sparsity): void {
-    for (const [variable, host] of this.pairs(arrays, sparsity)) this.write(variable, host.slice());
-    const since = Int32Array.from(arrays.sinceFired, tokens => Math.min(tokens, mostTokens));
-    this.write(this.sinceFired, since);
-  }
-
-  async download(arrays: TrainingArrays, sparsity: Sparsity): Promise<void> {
-    for (const [variable, host] of this.pairs(arrays, sparsity)) host.set(await variable.data());
-    arrays.sinceFired.set(await this.sinceFired.data());
-  }
-
-  dispose(): void {
-    for (const variable of this.all) variable.dispose();
-  }
-
-  /** Every array of floats with that of this process. */
-  private *pairs(arrays: TrainingArrays, sparsity: Sparsity): Generator<[Variable, Float32Array]> {
-    for (const name of parameterNames) {
-      const [here, host]: [DeviceParameter | undefined, Parameter | undefined] = [
-        this[name],
-        arrays[name],
-      ];
-      if (!here || !host) continue;
-      yield [here.value, host.value];
-      yield [here.firstMoment, host.firstMoment];
-      yield [here.secondMoment, host.secondMoment];
-    }
-    for (const [name, host] of Object.entries(sparsity.arrays)) yield [this.of(name), host];
-  }
-
-  private write(variable: Variable, values: Float32Array | Int32Array): void {
-    const { shape, dtype } = variable;
-    const written: Tensor = this.tf.tensor(values, shape, dtype);
-    variable.assign(written);
-    written.dispose();
-  }
-
-  private parameter(shape: number[]): DeviceParameter {
+  /** Value and moments of one of the learned arrays, or of the sparsity's. */
+  parameter(name: (typeof parameterNames)[number] | 'logThreshold'): DeviceParameter {
     return {
-      value: this.variable(shape),
-      firstMoment: this.variable(shape),
-      secondMoment: this.variable(shape),
+      value: this.of(`${name}.value`),
+      firstMoment: this.of(`${name}.firstMoment`),
+      secondMoment: this.of(`${name}.secondMoment`),
     };
   }
 
-  private variable(shape: number[], dtype: 'float32' | 'int32' = 'float32'): Variable {
-    const zeros = this.tf.zeros(shape, dtype);
-    const variable = this.tf.variable(zeros, false);
-    zeros.dispose();
-    this.all.push(variable);
-    return variable;
+  upload(arrays: TrainingArrays, sparsity: Sparsity): void {
+    const { tf } = this;
+    for (const [name, { data }] of Object.entries(trainingTensors(arrays, sparsity))) {
+      const variable = this.of(name);
+      const values =
+        data instanceof Uint32Array
+          ? Int32Array.from(data, tokens => Math.min(tokens, mostTokens))
+          : Float32Array.from(data as Float32Array);
+      tf.tidy(() => {
+        variable.assign(tf.tensor(values, variable.shape, variable.dtype));
+      });
+    }
   }
+
+  async download(arrays: TrainingArrays, sparsity: Sparsity): Promise<void> {
+    for (const [name, { data }] of Object.entries(trainingTensors(arrays, sparsity)))
+      (data as Float32Array | Uint32Array).set(await this.of(name).data());
+  }
+
+  dispose(): void {
+    for (const variable of this.variables.values()) variable.dispose();
+  }
+}
+
+function zeros(tf: Tensorflow, shape: readonly number[], dtype: 'float32' | 'int32'): Variable {
+  return tf.tidy(() => tf.variable(tf.zeros([...shape], dtype), false));
 }

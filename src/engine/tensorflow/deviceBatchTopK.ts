@@ -1,5 +1,6 @@
 import { kept } from '../../training/batchTopK.ts';
 import type { TrainingSettings } from '../../training/settings.ts';
+import type { Changes } from './changes.ts';
 import type { DeviceArrays } from './deviceArrays.ts';
 import type { DeviceSparsity } from './deviceSparsity.ts';
 import { largest } from './largest.ts';
@@ -21,14 +22,14 @@ export class DeviceBatchTopK implements DeviceSparsity {
     // The first batch is selected without a threshold.
   }
 
-  select(values: Tensor): Tensor {
+  select(changes: Changes, values: Tensor): Tensor {
     const { tf, threshold } = this;
-    const { places, smallest } = largest(tf, values, (values.shape[0] ?? 0) * this.k);
-    const ones = tf.ones([places.shape[0] ?? 0]);
+    const { places, smallest } = largest(tf, values, values.shape[0] * this.k);
+    const ones = tf.ones([places.size]);
     const fires = tf.reshape(tf.scatterND(places, ones, [values.size]), values.shape);
     const followed = tf.add(tf.mul(threshold, kept), tf.mul(smallest, 1 - kept));
     const first = tf.reshape(smallest, [1]);
-    threshold.assign(tf.where(tf.equal(threshold, 0), first, followed));
+    changes.set(threshold, tf.where(tf.equal(threshold, 0), first, followed));
     return tf.mul(values, fires);
   }
 

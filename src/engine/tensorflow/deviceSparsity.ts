@@ -1,5 +1,6 @@
 import type { StepOptions } from '../../training/backend.ts';
 import type { TrainingSettings } from '../../training/settings.ts';
+import type { Changes } from './changes.ts';
 import { DeviceBatchTopK } from './deviceBatchTopK.ts';
 import { DeviceJumpRelu } from './deviceJumpRelu.ts';
 import type { DeviceArrays } from './deviceArrays.ts';
@@ -8,11 +9,11 @@ import type { Tensor, Tensorflow } from './tensorflow.ts';
 /** What src/training/sparsity.ts does with a batch's candidates, on the device; inside the step's tidy. */
 export interface DeviceSparsity {
   /** Sets what depends on the first training batch; `values`, (B, K), are its candidates, rectified and descending. */
-  begin(values: Tensor): void;
+  begin(changes: Changes, values: Tensor): void;
   /** (B, K) the candidates with those that do not fire set to 0; `indices` are their features. */
-  select(values: Tensor, indices: Tensor): Tensor;
+  select(changes: Changes, values: Tensor, indices: Tensor): Tensor;
   /** Learns from the step; returns what sparsity adds to its loss. `slopes`, (B, K): d loss / d activation. */
-  learn(slopes: Tensor, options: StepOptions): Tensor | undefined;
+  learn(changes: Changes, slopes: Tensor, options: StepOptions): Tensor | undefined;
 }
 
 export function openDeviceSparsity(
@@ -35,6 +36,6 @@ const allFire: DeviceSparsity = {
   begin() {
     // Nothing is learned.
   },
-  select: values => values,
+  select: (_changes, values) => values,
   learn: () => undefined,
 };

@@ -1,14 +1,9 @@
 import { reconstruct, type Firing, type Reconstructed } from './reconstruction.ts';
 import type { Tensor, Tensorflow } from './tensorflow.ts';
 
-/** Bytes of a tensor (samples, K, stride) that is made at once; a step holds some five of them. */
-const chunkBytes = 2 ** 28;
-
-/** `reconstruct` of a batch, as many samples at a time as there is room for. */
-export function inChunks(tf: Tensorflow, firing: Firing, most = chunkBytes): Reconstructed {
-  const [batch = 0, k = 0] = firing.values.shape;
-  const stride = firing.decoder.shape[1] ?? 0;
-  const samples = Math.max(1, Math.floor(most / (4 * k * stride)));
+/** `reconstruct` of a batch, at most so many samples at a time. */
+export function inChunks(tf: Tensorflow, firing: Firing, samples: number): Reconstructed {
+  const [batch = 0] = firing.values.shape;
   if (samples >= batch) return tf.tidy(() => plain(reconstruct(tf, firing)));
   const parts: Reconstructed[] = [];
   for (let first = 0; first < batch; first += samples) {

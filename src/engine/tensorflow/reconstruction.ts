@@ -90,7 +90,7 @@ export function reconstruct(tf: Tensorflow, firing: Firing): Reconstructed {
     decoderGradient: tf.scatterND(
       tf.reshape(indices, [samples * k, 1]),
       tf.reshape(gradients, [samples * k, stride]),
-      [decoder.shape[0] ?? 0, stride],
+      [decoder.shape[0], stride],
     ),
     // The first slot is in every prefix.
     biasGradient: tf.sum(

@@ -10,10 +10,19 @@ import {
 } from '../../training/backend.ts';
 import { hostArrays } from '../../training/hostArrays.ts';
 import { openSparsity, type Sparsity } from '../../training/sparsity.ts';
+import type { TrainingSettings } from '../../training/settings.ts';
 import { DeviceArrays } from './deviceArrays.ts';
 import { openDeviceSparsity } from './deviceSparsity.ts';
 import type { Tensor, Tensorflow } from './tensorflow.ts';
 import { TensorflowStep, type DeviceBatch } from './tensorflowStep.ts';
+
+export interface TensorflowBackendOptions {
+  /** Hears, in one sentence, what a user should know of the training. */
+  readonly warn?: ((message: string) => void) | undefined;
+}
+
+/** Bytes of a tensor (samples, K, stride) at first; a step holds some five of them. */
+const largestTensor = 2 ** 28;
 
 /** Steps on the device of the backend that TensorFlow.js has at the time; weights stay there between them. */
 export class TensorflowBackend implements TrainingBackend {
@@ -22,20 +31,30 @@ export class TensorflowBackend implements TrainingBackend {
   readonly arrays: TrainingArrays;
   readonly sparsity: Sparsity;
   private readonly tf: Tensorflow;
+  private readonly options: TensorflowBackendOptions;
+  private readonly settings: TrainingSettings;
   private readonly onDevice: DeviceArrays;
   private readonly steps: TensorflowStep;
   /** Whether steps were taken that the arrays do not know of. */
   private isAhead = false;
   /** Whether the sparsity has still to see its first batch. */
   private isFirst = true;
+  /** At least the tokens since any feature fired. */
+  private silence = Infinity;
+  /** Samples whose prefixes are held at once. */
+  private samples: number;
 
-  constructor(tf: Tensorflow, request: BackendRequest) {
+  constructor(tf: Tensorflow, request: BackendRequest, options: TensorflowBackendOptions = {}) {
     const { settings } = request;
     const shape = stepShapeOf(request);
     this.tf = tf;
+    this.settings = settings;
+    this.options = options;
     this.arrays = hostArrays(shape);
     this.sparsity = openSparsity(settings);
-    this.onDevice = new DeviceArrays(tf, shape, this.arrays.stride, this.sparsity);
+    this.onDevice = new DeviceArrays(tf, this.arrays, this.sparsity);
+    const row = 4 * this.arrays.stride * Math.max(shape.k, shape.auxiliaryK);
+    this.samples = Math.min(shape.batch, Math.max(1, Math.floor(largestTensor / row)));
     const sparsity = openDeviceSparsity(tf, settings, this.onDevice);
     this.steps = new TensorflowStep(tf, shape, settings, this.onDevice, sparsity);
   }
@@ -44,9 +63,10 @@ export class TensorflowBackend implements TrainingBackend {
     // A step blocks the thread, and whoever wants to stop it is heard between two.
     await setImmediate();
     const { tf } = this;
-    const result = this.run(() => this.steps.take(this.batch(), options, this.isFirst));
+    const result = this.take(options);
     this.isAhead = true;
     this.isFirst = false;
+    this.silence += this.settings.batch;
     try {
       if (!read) return undefined;
       const [loss = NaN, squaredError = NaN, auxiliary = NaN, dead = NaN] = await result.data();
@@ -59,7 +79,7 @@ export class TensorflowBackend implements TrainingBackend {
   async encode(): Promise<void> {
     await setImmediate();
     const { tf, arrays } = this;
-    const { values, indices } = this.run(() => ({ ...this.steps.encode(this.batch().input) }));
+    const { values, indices } = tf.tidy(() => ({ ...this.steps.encode(this.batch().input) }));
     arrays.values.set(await values.data());
     (await indices.data()).forEach((f, p) => {
       arrays.indices[p] = BigInt(f);
@@ -70,12 +90,12 @@ export class TensorflowBackend implements TrainingBackend {
   async download(): Promise<void> {
     if (!this.isAhead) return;
     await this.onDevice.download(this.arrays, this.sparsity);
-    this.isAhead = false;
+    this.agree();
   }
 
   upload(): Promise<void> {
     this.onDevice.upload(this.arrays, this.sparsity);
-    this.isAhead = false;
+    this.agree();
     this.isFirst = this.sparsity.arrays['logThreshold.value']?.[0] === -Infinity;
     return Promise.resolve();
   }
@@ -86,6 +106,12 @@ export class TensorflowBackend implements TrainingBackend {
     return Promise.resolve();
   }
 
+  /** The arrays are what the device has. */
+  private agree(): void {
+    this.isAhead = false;
+    this.silence = this.arrays.sinceFired.reduce((most, tokens) => Math.max(most, tokens), 0);
+  }
+
   private batch(): DeviceBatch {
     const { tf } = this;
     const { input, target, stride, shape } = this.arrays;
@@ -94,21 +120,36 @@ export class TensorflowBackend implements TrainingBackend {
     return { input: rows, target: target === input ? rows : onDevice(target) };
   }
 
-  /** Runs operations and frees what they made but their result. */
-  private run<T extends Tensor | Record<string, Tensor>>(work: () => T): T {
-    try {
-      return this.tf.tidy(work);
-    } catch (error) {
-      throw outOfMemory(error);
+  /** A step that finds no room is taken again, in smaller parts. */
+  private take(options: StepOptions): Tensor {
+    const { isFirst } = this;
+    const mayBeDead = this.silence >= this.settings.deadTokens;
+    for (;;) {
+      const { samples } = this;
+      try {
+        return this.tf.tidy(() =>
+          this.steps.take(this.batch(), { ...options, isFirst, mayBeDead, samples }),
+        );
+      } catch (error) {
+        if (!isOutOfMemory(error) || samples === 1) throw this.lost(error);
+        this.samples = Math.ceil(samples / 2);
+        this.options.warn?.(
+          `TensorFlow ran out of memory: batches go through ${this.samples} tokens at a time from here on, with the same result.`,
+        );
+      }
     }
+  }
+
+  private lost(error: unknown): Failure {
+    const { message } = Failure.from(error);
+    return new Failure('device-lost', `TensorFlow failed: ${message}`, {
+      action: 'The training can go on from its checkpoint, on another device too.',
+      cause: error,
+    });
   }
 }
 
-function outOfMemory(error: unknown): unknown {
+function isOutOfMemory(error: unknown): boolean {
   const message = error instanceof Error ? error.message : String(error);
-  if (!/\bOOM\b|out of memory|resource.?exhausted|failed to allocate/i.test(message)) return error;
-  return new Failure('out-of-memory', `TensorFlow has no room for this training: ${message}`, {
-    action: 'Choose a smaller width or batch, or train on the CPU.',
-    cause: error,
-  });
+  return /\bOOM\b|out of memory|resource.?exhausted|failed to allocate/i.test(message);
 }

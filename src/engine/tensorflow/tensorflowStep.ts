@@ -1,6 +1,7 @@
 import type { StepOptions, StepShape } from '../../training/backend.ts';
 import type { TrainingSettings } from '../../training/settings.ts';
 import { adamStep } from './adamStep.ts';
+import { Changes } from './changes.ts';
 import { mostTokens, type DeviceArrays } from './deviceArrays.ts';
 import type { DeviceSparsity } from './deviceSparsity.ts';
 import { inChunks } from './inChunks.ts';
@@ -17,6 +18,16 @@ export interface DeviceBatch {
 export interface DeviceCandidates {
   readonly values: Tensor; // (B, K)
   readonly indices: Tensor; // int32 (B, K)
+}
+
+/** A step's settings, and what is known of it beforehand. */
+export interface DeviceStepOptions extends StepOptions {
+  /** Samples of which every prefix is held at once, at most. */
+  readonly samples: number;
+  /** Whether the sparsity has still to see its first batch. */
+  readonly isFirst: boolean;
+  /** False where no feature can be dead yet: there is no AuxK then. */
+  readonly mayBeDead: boolean;
 }
 
 /** What lets no feature that is alive be among the strongest dead ones. */
@@ -54,7 +65,7 @@ export class TensorflowStep {
   }
 
   dispose(): void {
-    this.tf.dispose([this.prefixes, this.auxiliary ?? []].flatMap(one => Object.values(one)));
+    for (const prefixes of [this.prefixes, this.auxiliary]) this.tf.dispose({ ...prefixes });
   }
 
   /** The K largest of W_enc x + b_enc. */
@@ -63,42 +74,51 @@ export class TensorflowStep {
   }
 
   /** Takes a step; (4) the loss, |y - xhat_K|^2, AuxK's loss, and the features that were dead before it. */
-  take(batch: DeviceBatch, options: StepOptions, isFirst: boolean): Tensor {
+  take(batch: DeviceBatch, options: DeviceStepOptions): Tensor {
     const { tf, shape, arrays, sparsity } = this;
     const { input, target } = batch;
     const samples = shape.batch;
+    const changes = new Changes();
     const before = this.preActivations(input);
     const candidates = this.strongest(before, shape.k);
-    if (isFirst) sparsity.begin(candidates.values);
-    const values = sparsity.select(candidates.values, candidates.indices);
+    if (options.isFirst) sparsity.begin(changes, candidates.values);
+    const values = sparsity.select(changes, candidates.values, candidates.indices);
     const { indices } = candidates;
     const dead = this.dead();
-    const main = inChunks(tf, {
-      ...{ values, indices, target, prefixes: this.prefixes, scale: 2 / samples },
-      decoder: arrays.decoder.value,
-      bias: arrays.decoderBias?.value,
-    });
-    const auxiliary = this.auxiliaryLoss(before, dead, main.residual, options);
+    const main = inChunks(
+      tf,
+      {
+        ...{ values, indices, target, prefixes: this.prefixes, scale: 2 / samples },
+        decoder: arrays.decoder.value,
+        bias: arrays.decoderBias?.value,
+      },
+      options.samples,
+    );
+    const auxiliary = options.mayBeDead
+      ? this.auxiliaryLoss(before, dead, main.residual, options)
+      : undefined;
     const fired = [{ values, indices, slopes: main.slopes }, ...(auxiliary ? [auxiliary] : [])];
     const slopes = this.sumSlopes(fired);
-    const penalty = sparsity.learn(main.slopes, options);
-    this.count({ values, indices });
+    const penalty = sparsity.learn(changes, main.slopes, options);
+    this.count(changes, { values, indices });
     const { encoder, encoderBias, decoder, decoderBias } = arrays;
     const decoderGradient = auxiliary
       ? tf.add(main.decoderGradient, auxiliary.decoderGradient)
       : main.decoderGradient;
-    adamStep(tf, encoder, tf.matMul(slopes, input, true), options);
-    adamStep(tf, encoderBias, tf.sum(slopes, 0), options);
-    adamStep(tf, decoder, decoderGradient, options);
-    if (decoderBias) adamStep(tf, decoderBias, main.biasGradient, options);
-    if (shape.unitDecoder) this.normalise();
+    adamStep(tf, changes, encoder, tf.matMul(slopes, input, true), options);
+    adamStep(tf, changes, encoderBias, tf.sum(slopes, 0), options);
+    adamStep(tf, changes, decoder, decoderGradient, options);
+    if (decoderBias) adamStep(tf, changes, decoderBias, main.biasGradient, options);
+    if (shape.unitDecoder) this.normalise(changes);
     const loss = tf.div(main.loss, samples);
-    return tf.stack([
+    const losses = tf.stack([
       penalty ? tf.add(loss, penalty) : loss,
       tf.div(main.squaredError, samples),
       auxiliary ? tf.div(auxiliary.squaredError, samples) : tf.scalar(0),
       tf.sum(dead),
     ]);
+    changes.apply();
+    return losses;
   }
 
   /** (B, F) */
@@ -126,17 +146,21 @@ export class TensorflowStep {
     preActivations: Tensor,
     dead: Tensor,
     residual: Tensor,
-    { auxiliaryCoefficient }: StepOptions,
+    { auxiliaryCoefficient, samples }: DeviceStepOptions,
   ): (Reconstructed & DeviceCandidates) | undefined {
     const { tf, auxiliary: prefixes, arrays } = this;
     if (!prefixes) return undefined;
     const among = tf.add(preActivations, tf.mul(tf.sub(1, dead), belowAll));
     const strongest = this.strongest(among, this.auxiliarySlots);
-    const found = inChunks(tf, {
-      ...{ ...strongest, target: residual, prefixes, bias: undefined },
-      decoder: arrays.decoder.value,
-      scale: (2 * auxiliaryCoefficient) / this.shape.batch,
-    });
+    const found = inChunks(
+      tf,
+      {
+        ...{ ...strongest, target: residual, prefixes, bias: undefined },
+        decoder: arrays.decoder.value,
+        scale: (2 * auxiliaryCoefficient) / this.shape.batch,
+      },
+      samples,
+    );
     // Where nothing is dead, there is no such loss.
     const any = tf.minimum(tf.sum(dead), 1);
     return { ...found, ...strongest, squaredError: tf.mul(found.squaredError, any) };
@@ -163,7 +187,7 @@ export class TensorflowStep {
   }
 
   /** Counts the tokens since each feature fired. */
-  private count({ values, indices }: DeviceCandidates): void {
+  private count(changes: Changes, { values, indices }: DeviceCandidates): void {
     const { tf } = this;
     const { sinceFired } = this.arrays;
     const { batch, features } = this.shape;
@@ -177,15 +201,16 @@ export class TensorflowStep {
       tf.add(sinceFired, tf.scalar(batch, 'int32')),
       tf.scalar(mostTokens, 'int32'),
     );
-    sinceFired.assign(tf.where(tf.greater(times, 0), tf.zerosLike(sinceFired), later));
+    changes.set(sinceFired, tf.where(tf.greater(times, 0), tf.zerosLike(sinceFired), later));
   }
 
   /** Scales decoder rows to length 1; a row of zeros stays. */
-  private normalise(): void {
+  private normalise(changes: Changes): void {
     const { tf } = this;
-    const { value } = this.arrays.decoder;
+    const { decoder } = this.arrays;
+    const value = changes.of(decoder.value);
     const square = tf.sum(tf.square(value), 1, true);
     const length = tf.where(tf.greater(square, 0), tf.sqrt(square), tf.onesLike(square));
-    value.assign(tf.div(value, length));
+    changes.set(decoder.value, tf.div(value, length));
   }
 }
