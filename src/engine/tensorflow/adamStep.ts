@@ -26,7 +26,7 @@ export function adamStep(
   const move = tf.div(tf.mul(first, rate), root);
   changes.set(firstMoment, first);
   changes.set(secondMoment, second);
-  changes.set(value, tf.sub(tf.mul(value, 1 - o.learningRate * o.weightDecay), move));
+  changes.set(value, tf.sub(tf.mul(changes.of(value), 1 - o.learningRate * o.weightDecay), move));
 }
 
 /** beta m + (1 - beta) g, as a move of m towards g. */

@@ -70,8 +70,8 @@ function load(require: NodeJS.Require, version: string, where: string): NodeGpu 
 
 /** What is wrong, as the end of a sentence. */
 function why(message: string): string {
-  const line = message.split('\n')[0]?.trim() ?? message;
-  if (/NODE_MODULE_VERSION|compiled against a different|napi/i.test(line))
+  const line = message.replaceAll(/\s+/g, ' ').trim();
+  if (/NODE_MODULE_VERSION|compiled against a different|napi version/i.test(line))
     return `was built for another version of Node.js than ${process.version}: ${line}`;
   if (/native addon module/i.test(line))
     return 'has no native part: its download failed when it was installed.';
