@@ -23,6 +23,8 @@ export interface Settings {
   readonly device: DeviceChoice;
   /** A folder or a package with onnxruntime's CUDA libraries; '' stands for those that Loupe downloaded. */
   readonly 'cuda.libraries': string;
+  /** A folder whose node_modules has @tensorflow/tfjs-node-gpu; '': trainings go without TensorFlow. */
+  readonly 'tensorflow.path': string;
   readonly 'analysis.onOpen': boolean;
   readonly 'analysis.delay': number;
   readonly 'analysis.maxCharacters': number;

@@ -205,6 +205,12 @@ describe("The user's tfjs-node-gpu", () => {
   it('is not installed', () =>
     refused(root, 'not-found', /tfjs-node-gpu is not installed in .*loupe-tensorflow-/));
 
+  it('is not looked for relative to anything', () =>
+    assert.rejects(
+      openTensorflow(request, { path: 'node_modules' }),
+      error => Failure.is(error, 'usage') && /absolute path, not node_modules/.test(error.message),
+    ));
+
   it('is too old', async () =>
     refused(await installed('3.21.0', ''), 'mismatch', /is 3\.21\.0; Loupe needs 4\.22/));
 

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import util from 'node:util';
 import { Failure } from '../../common/failure.ts';
 
@@ -19,6 +19,9 @@ const install = `Run \`npm install ${name}@4.22.0\` in a folder of yours and nam
  * or has no GPU.
  */
 export function loadNodeGpu(folder: string | undefined): string {
+  if (folder !== undefined && !isAbsolute(folder)) {
+    throw new Failure('usage', `The folder with ${name} is to be an absolute path, not ${folder}.`);
+  }
   const require = createRequire(folder === undefined ? import.meta.url : join(folder, 'loupe.cjs'));
   const where = folder ?? 'the folders that Loupe is in';
   const version = installedVersion(require, where);
