@@ -205,10 +205,16 @@ describe("The user's tfjs-node-gpu", () => {
   it('is not installed', () =>
     refused(root, 'not-found', /tfjs-node-gpu is not installed in .*loupe-tensorflow-/));
 
+  it('is not looked for in the folders above', async () => {
+    const folder = await installed('4.22.0', 'throw new Error("was run")');
+    await refused(join(folder, 'below'), 'not-found', /is not installed in .*below/);
+  });
+
   it('is not looked for relative to anything', () =>
     assert.rejects(
       openTensorflow(request, { path: 'node_modules' }),
-      error => Failure.is(error, 'usage') && /absolute path, not node_modules/.test(error.message),
+      error =>
+        Failure.is(error, 'usage') && error.message.includes('absolute path, not node_modules'),
     ));
 
   it('is too old', async () =>

@@ -8,10 +8,18 @@ interface NodeGpu {
   readonly backend: () => { readonly isUsingGpuDevice?: boolean };
 }
 
+/** Where a package is looked for, for people and for `require`. */
+interface Place {
+  readonly where: string;
+  readonly path: string;
+}
+
+const nodeRequire = createRequire(import.meta.url);
 const name = '@tensorflow/tfjs-node-gpu';
 /** The oldest that this was tried with; another major number may have other kernels. */
 const oldest = { major: 4, minor: 22 };
 const install = `Run \`npm install ${name}@4.22.0\` in a folder of yours and name that folder (loupe.tensorflow.path, or --tensorflow).`;
+const cuda = 'It needs an NVIDIA GPU, with CUDA 11 and cuDNN 8 on the library path.';
 
 /**
  * Loads the user's @tensorflow/tfjs-node-gpu, and with it libtensorflow: from `folder`/node_modules, or from beside Loupe
@@ -22,26 +30,28 @@ export function loadNodeGpu(folder: string | undefined): string {
   if (folder !== undefined && !isAbsolute(folder)) {
     throw new Failure('usage', `The folder with ${name} is to be an absolute path, not ${folder}.`);
   }
-  const require = createRequire(folder === undefined ? import.meta.url : join(folder, 'loupe.cjs'));
-  const where = folder ?? 'the folders that Loupe is in';
-  const version = installedVersion(require, where);
-  // Its log on stderr is of no use to those who train; whoever wants it sets this.
+  const installed: Place =
+    folder === undefined
+      ? { where: 'the folders that Loupe is in', path: name }
+      : { where: folder, path: join(folder, 'node_modules', name) }; // not in a folder above
+  const version = installedVersion(installed);
+  // Its log on stderr is of no use to those who train; and the model may need room on the same GPU.
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
+  process.env['TF_FORCE_GPU_ALLOW_GROWTH'] ??= 'true';
   restoreIsNullOrUndefined();
-  const loaded = load(require, version, where);
+  const loaded = load(installed, version);
   if (loaded.backend().isUsingGpuDevice !== true) {
     throw new Failure('unsupported', `${name} ${version} finds no GPU that it can use.`, {
-      action:
-        'It needs an NVIDIA GPU with CUDA 11 and cuDNN 8 on the library path. On a CPU, Loupe trains faster by itself.',
+      action: `${cuda} On a CPU, Loupe's own steps are the faster ones.`,
     });
   }
   return version;
 }
 
-function installedVersion(require: NodeJS.Require, where: string): string {
+function installedVersion({ where, path }: Place): string {
   let version: string;
   try {
-    ({ version } = require(`${name}/package.json`) as { version: string });
+    ({ version } = nodeRequire(`${path}/package.json`) as { version: string });
   } catch (cause) {
     throw new Failure('not-found', `${name} is not installed in ${where}.`, {
       action: install,
@@ -57,18 +67,23 @@ function installedVersion(require: NodeJS.Require, where: string): string {
   );
 }
 
-function load(require: NodeJS.Require, version: string, where: string): NodeGpu {
+function load({ where, path }: Place, version: string): NodeGpu {
   try {
-    return require(name) as NodeGpu;
+    return nodeRequire(path) as NodeGpu;
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause);
     throw new Failure('unsupported', `${name} ${version} in ${where} ${why(message)}`, {
-      action: /shared object|image not found|specified module|native addon/i.test(message)
-        ? `Run \`npm rebuild ${name}\` there, which downloads what is missing.`
-        : `Run \`npm rebuild ${name} --build-addon-from-source\` there, with the Node.js that runs Loupe.`,
+      action: remedy(message),
       cause,
     });
   }
+}
+
+function remedy(message: string): string {
+  if (/cuda|cudnn|cublas/i.test(message)) return cuda;
+  return /native addon|libtensorflow/i.test(message)
+    ? `Run \`npm rebuild ${name}\` there, which downloads what is missing.`
+    : `Run \`npm rebuild ${name} --build-addon-from-source\` there, with the Node.js that runs Loupe.`;
 }
 
 /** What is wrong, as the end of a sentence. */
