@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import * as tf from '@tensorflow/tfjs-core';
 import { buildKernel } from '../../scripts/buildKernel.mjs';
+import { goOnOnCpu } from '../../src/cli/goOnOnCpu.ts';
+import { tensorflowChoice } from '../../src/cli/trainingBackend.ts';
 import { Failure, type FailureCode } from '../../src/common/failure.ts';
 import type { Tensorflow } from '../../src/engine/tensorflow/tensorflow.ts';
 import { TensorflowBackend } from '../../src/engine/tensorflow/tensorflowBackend.ts';
@@ -269,5 +271,36 @@ describe("The user's tfjs-node-gpu", () => {
     assert.match(told[1] ?? '', /taken in TensorFlow 4\.22\.0 on tfjs-node-gpu/);
     await backend.step({ ...stepOptions, step: 1 }, true);
     await backend.dispose();
+  });
+});
+
+describe('The command line', () => {
+  it('asks for TensorFlow, and for nothing that it does not know', () => {
+    assert.equal(tensorflowChoice({}), undefined);
+    assert.deepEqual(tensorflowChoice({ backend: 'tensorflow' }), {});
+    const given = tensorflowChoice({ backend: 'tensorflow', tensorflow: 'here' });
+    assert.deepEqual(given, { path: join(process.cwd(), 'here') });
+    assert.throws(() => tensorflowChoice({ backend: 'torch' }), /loupe or tensorflow, not torch/);
+    assert.throws(() => tensorflowChoice({ tensorflow: 'here' }), /goes with --backend tensorflow/);
+  });
+
+  it('leaves TensorFlow for the CPU where it fails in the midst of a training', async () => {
+    const model = { path: 'm', cacheFolder: 'c', threads: 1 };
+    const tried: unknown[] = [];
+    const log: string[] = [];
+    await goOnOnCpu(
+      { model, tensorflow: {} },
+      asked => {
+        tried.push([asked.model.device, asked.tensorflow]);
+        if (asked.tensorflow === undefined) return Promise.resolve();
+        return Promise.reject(new Failure('device-lost', 'TensorFlow failed: no more.'));
+      },
+      line => log.push(line),
+    );
+    assert.deepEqual(tried, [
+      [undefined, {}],
+      ['cpu', undefined],
+    ]);
+    assert.match(log.join(), /TensorFlow failed: no more\. The CPU goes on/);
   });
 });
