@@ -285,11 +285,14 @@ describe('The command line', () => {
   });
 
   it('leaves TensorFlow for the CPU where it fails in the midst of a training', async () => {
-    const model = { path: 'm', cacheFolder: 'c', threads: 1 };
+    const request: Parameters<typeof goOnOnCpu>[0] = {
+      model: { path: 'm', cacheFolder: 'c', threads: 1 },
+      tensorflow: {},
+    };
     const tried: unknown[] = [];
     const log: string[] = [];
     await goOnOnCpu(
-      { model, tensorflow: {} },
+      request,
       asked => {
         tried.push([asked.model.device, asked.tensorflow]);
         if (asked.tensorflow === undefined) return Promise.resolve();
