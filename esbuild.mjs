@@ -13,9 +13,9 @@ const nodeModule = {
   platform: 'node',
   target: 'node20',
   format: 'esm',
-  external: ['onnxruntime-node', './unpdf.js'],
-  // Large and seldom needed: a bundle of its own, imported when the first PDF is met.
-  alias: { unpdf: './unpdf.js' },
+  external: ['onnxruntime-node', './unpdf.js', './tfjsCore.js'],
+  // Large and seldom needed: bundles of their own, imported for the first PDF and the first training in TensorFlow.
+  alias: { unpdf: './unpdf.js', '@tensorflow/tfjs-core': './tfjsCore.js' },
   banner: { js: requireShim },
 };
 const extensionHost = {
@@ -64,6 +64,16 @@ const targets = [
     out: 'dist/unpdf.js',
     options: { platform: 'node', target: 'node20', format: 'esm', external: ['@napi-rs/canvas'] },
     budget: 2_000_000,
+  },
+  {
+    entry: '@tensorflow/tfjs-core',
+    out: 'dist/tfjsCore.js',
+    options: {
+      ...{ platform: 'node', target: 'node20', format: 'esm', banner: { js: requireShim } },
+      mainFields: ['module', 'main'], // its CommonJS would have no names to import
+      external: ['node-fetch'], // asked for only where Node has no fetch of its own
+    },
+    budget: 300_000,
   },
   ...['sidebar', 'feature', 'training', 'layerMap', 'saeCard'].map(name => ({
     entry: `webview/${name}/main.ts`,

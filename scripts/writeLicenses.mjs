@@ -10,6 +10,8 @@ const contained = {
   unpdf:
     'It contains pdf.js (https://github.com/mozilla/pdf.js), Copyright Mozilla Foundation, under the Apache License 2.0,\n' +
     'whose text is with @huggingface/tokenizers.',
+  '@tensorflow/tfjs-core':
+    'Copyright Google LLC, under the Apache License 2.0, whose text is with @huggingface/tokenizers.',
   '@keckelt/tsne':
     'It is derived from tSNEJS (https://github.com/karpathy/tsnejs), Copyright Andrej Karpathy, under the MIT License.',
 };
@@ -33,11 +35,21 @@ function licenseOf(name) {
   const texts = readdirSync(folder)
     .filter(entry => /^(licen[cs]e|copying|notice)(\.(md|txt))?$/i.test(entry))
     .map(entry => readFileSync(join(folder, entry), 'utf8').trim());
+  if (texts.length === 0) texts.push(...licenseInReadme(folder));
   const by = typeof author === 'string' ? author : author?.name;
   const where = typeof repository === 'string' ? repository : repository?.url;
   const head = [`${name} ${version} (${license})`, by, where].filter(line => line !== undefined);
   const notes = Object.hasOwn(contained, name) ? [contained[name]] : [];
   return `${[...head, ...notes, ...texts].join('\n\n')}\n`;
+}
+
+/** The last section of a readme, where that is the licence: some packages have it nowhere else. */
+function licenseInReadme(folder) {
+  const readme = readdirSync(folder).find(entry => /^readme\.md$/i.test(entry));
+  if (readme === undefined) return [];
+  const text = readFileSync(join(folder, readme), 'utf8');
+  const [section] = /^(#+ )?licen[cs]e\b[^\n]*\n[^]*permission[^]*$/im.exec(text) ?? [];
+  return section === undefined ? [] : [section.trim()];
 }
 
 /** The index of public SAEs is made from SAELens' own. */

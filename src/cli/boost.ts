@@ -17,6 +17,7 @@ import {
 } from './arguments.ts';
 import type { Command, CommandInput } from './command.ts';
 import { goOnOnCpu } from './goOnOnCpu.ts';
+import { tensorflowChoice, trainingBackendOptions } from './trainingBackend.ts';
 
 const most = Number.MAX_SAFE_INTEGER;
 const gibibyte = 2 ** 30;
@@ -34,6 +35,7 @@ export const boostCommand: Command = {
   options: {
     ...plainModelOptions,
     ...deviceOptions,
+    ...trainingBackendOptions,
     base: { type: 'string' },
     'base-k': { type: 'string' },
     text: { type: 'string', multiple: true },
@@ -73,6 +75,7 @@ function request({ values, positionals }: CommandInput): BoostRequest {
   return {
     model: modelRequest(values),
     basePath: saePath(values, 'base'),
+    tensorflow: tensorflowChoice(values),
     ...(baseK !== undefined && { baseK }),
     corpus: {
       roots,

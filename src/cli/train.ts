@@ -15,6 +15,7 @@ import {
 } from './arguments.ts';
 import type { Command, CommandInput } from './command.ts';
 import { goOnOnCpu } from './goOnOnCpu.ts';
+import { tensorflowChoice, trainingBackendOptions } from './trainingBackend.ts';
 
 const largest = Number.MAX_SAFE_INTEGER;
 
@@ -26,6 +27,7 @@ export const trainCommand: Command = {
   options: {
     ...plainModelOptions,
     ...deviceOptions,
+    ...trainingBackendOptions,
     text: { type: 'string', multiple: true },
     layer: { type: 'string' },
     width: { type: 'string' },
@@ -86,6 +88,7 @@ function request(input: CommandInput): TrainRequest {
   return {
     model,
     paths,
+    tensorflow: tensorflowChoice(values),
     folder: resolve(requiredText(values, 'out')),
     activations: activations === undefined ? undefined : resolve(activations),
     windowLength: whole('window', 2) ?? 256,

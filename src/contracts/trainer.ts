@@ -1,5 +1,6 @@
 import type { BoostReport } from './boostReport.ts';
 import type { Call } from './call.ts';
+import type { TensorflowChoice } from './tensorflow.ts';
 import type { EngineInfo, LoadProgress, ModelRequest } from './engine.ts';
 import type {
   RouterFitPhase,
@@ -68,6 +69,8 @@ export interface PlanRequest {
   /** Features of the residual SAE, and how many of them fire per token. */
   readonly width: number;
   readonly k: number;
+  /** Steps are taken in TensorFlow where it can be used; on the model's device where this is not given. */
+  readonly tensorflow?: TensorflowChoice | undefined;
   /** Training tokens, counted with repetition; 0: as many as the default passes over the text give. */
   readonly tokens: number;
 }
@@ -101,6 +104,8 @@ export interface BoostRequest {
   readonly name: string;
   readonly width: number;
   readonly k: number;
+  /** Steps are taken in TensorFlow where it can be used; on the model's device where this is not given. */
+  readonly tensorflow?: TensorflowChoice | undefined;
   /** 0: as many as the default passes over the text give. */
   readonly tokens: number;
   readonly seed: number;

@@ -24,6 +24,8 @@ export interface Settings {
   /** A folder or a package with onnxruntime's CUDA libraries; '' stands for those that Loupe downloaded. */
   readonly 'cuda.libraries': string;
   readonly precision: PrecisionChoice;
+  /** A folder whose node_modules has @tensorflow/tfjs-node-gpu; '': trainings go without TensorFlow. */
+  readonly 'tensorflow.path': string;
   readonly 'analysis.onOpen': boolean;
   readonly 'analysis.delay': number;
   readonly 'analysis.maxCharacters': number;

@@ -60,7 +60,7 @@ export function onCpu(job: TrainingJob): TrainingJob {
     model: { ...request.model, device: 'cpu' },
   });
   return job.kind === 'residual'
-    ? { ...job, request: moved(job.request) }
+    ? { ...job, request: { ...moved(job.request), tensorflow: undefined } }
     : { ...job, request: moved(job.request) };
 }
 

@@ -18,8 +18,9 @@ export function trainingDraft(
 ): TrainingDraft {
   const { model, saePath } = selectedFiles(context);
   const folder = join(domainsFolder, name);
+  const tensorflow = setting('tensorflow.path');
   const request: BoostRequest = {
-    model,
+    model: { ...model, device: setting('device'), precision: setting('precision') },
     basePath: saePath,
     corpus: corpusRequest(folders),
     generalPaths: setting('training.generalText').map(path => absolute(path) ?? path),
@@ -31,6 +32,7 @@ export function trainingDraft(
     tokens: setting('training.tokens'),
     seed: 0,
     mixGeneral: setting('training.mixGeneral'),
+    ...(tensorflow !== '' && { tensorflow: { path: tensorflow } }),
     diskBytes: Math.round(setting('training.diskBudget') * 1e9),
     command: `Loupe: Train Residual SAE on Workspace (${folders.map(({ uri }) => basename(uri.fsPath)).join(', ')})`,
   };

@@ -92,7 +92,7 @@ async function openTrainer(
     source,
     folder: asked.folder,
     writeCheckpoint: () => Promise.resolve(),
-    openBackend: backendOn(frozen.model.on),
+    openBackend: backendOn(frozen.model.on, undefined, frozen.tensorflow),
     signal,
   });
 }

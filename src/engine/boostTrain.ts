@@ -94,7 +94,7 @@ export async function isTrained(folder: string, settings: TrainingSettings): Pro
 
 /** Trains a residual SAE (SAE Boost, arXiv 2507.12990), or goes on with the one whose checkpoint lies in the folder. */
 export async function trainResidual(
-  { model, base }: FrozenBase,
+  { model, base, tensorflow }: FrozenBase,
   name: string,
   training: BoostTraining,
 ): Promise<TrainedResidual> {
@@ -104,7 +104,7 @@ export async function trainResidual(
     settings,
     source,
     folder,
-    openBackend: backendOn(model.on, training.warn),
+    openBackend: backendOn(model.on, training.warn, tensorflow),
     signal,
   });
   try {

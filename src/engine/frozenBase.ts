@@ -1,4 +1,5 @@
 import { Failure } from '../common/failure.ts';
+import type { TensorflowChoice } from '../contracts/tensorflow.ts';
 import type { BoostRequest } from '../contracts/trainer.ts';
 import type { Base, Dictionary } from '../saes/dictionary.ts';
 import { dictionaryHash } from '../saes/dictionaryHash.ts';
@@ -18,6 +19,8 @@ export interface FrozenBase {
   readonly k: number;
   /** T, tokens per window that the base was trained on. */
   readonly windowLength: number;
+  /** Asks that what is trained on it takes its steps in TensorFlow. */
+  readonly tensorflow: TensorflowChoice | undefined;
   dispose(): Promise<void>;
 }
 
@@ -25,7 +28,7 @@ export interface FrozenBase {
 const maxActive = 1024;
 
 export async function openFrozenBase(
-  request: Pick<BoostRequest, 'model' | 'basePath' | 'baseK'>,
+  request: Pick<BoostRequest, 'model' | 'basePath' | 'baseK' | 'tensorflow'>,
   signal: AbortSignal,
   warn?: (message: string) => void,
 ): Promise<FrozenBase> {
@@ -48,6 +51,7 @@ export async function openFrozenBase(
       base: { name: dictionary.name, hash: dictionaryHash(dictionary), k: isTopK ? k : null },
       k,
       windowLength: windowLengthOf(dictionary, model.info.contextLength),
+      tensorflow: request.tensorflow,
       dispose: async () => {
         await runner.dispose();
         await model.dispose();

@@ -2,6 +2,7 @@ import { basename, join } from 'node:path';
 import { Failure } from '../common/failure.ts';
 import type { TrainResult } from '../contracts/commandLine.ts';
 import type { ModelRequest } from '../contracts/engine.ts';
+import type { TensorflowChoice } from '../contracts/tensorflow.ts';
 import { writeSaeLens } from '../saes/formats/saelens.ts';
 import { ActivationStore, type StoreDescription } from '../training/activationStore.ts';
 import type { ActivationSource } from '../training/activations.ts';
@@ -27,6 +28,8 @@ export interface TrainRequest {
   readonly activations: string | undefined;
   readonly windowLength: number; // T
   readonly settings: TrainingSettings;
+  /** Steps are taken in TensorFlow where it can be used; on the model's device where this is not given. */
+  readonly tensorflow?: TensorflowChoice | undefined;
   readonly dtype: 'F16' | 'F32';
   /** The command as it was given, for the record. */
   readonly command: string;
@@ -70,7 +73,7 @@ async function trainOn(
     settings,
     source: material.source,
     folder,
-    openBackend: backendOn(material.on, log),
+    openBackend: backendOn(material.on, log, request.tensorflow),
     signal,
   });
   try {

@@ -1,11 +1,13 @@
 import { Failure } from '../common/failure.ts';
 import { deviceNames } from '../contracts/devices.ts';
+import type { TensorflowChoice } from '../contracts/tensorflow.ts';
 import { keepsOutputs } from '../onnx/devices.ts';
 import type { BackendRequest, OpenBackend, TrainingBackend } from '../training/backend.ts';
 import { KernelBackend } from '../training/kernelBackend.ts';
 import type { DeviceInUse } from './deviceInUse.ts';
 import { GraphBackend } from './graphBackend.ts';
 import { readKernel } from './kernelFile.ts';
+import { openTensorflow } from './tensorflow/openTensorflow.ts';
 import { RuntimeEncoder } from './trainerEncoder.ts';
 
 /** Hears, in one sentence, what a user should know of where the steps are taken. */
@@ -16,8 +18,13 @@ export async function openKernelBackend(request: BackendRequest): Promise<Traini
   return KernelBackend.open(request, await readKernel(), kernel => RuntimeEncoder.open(kernel));
 }
 
-/** Steps on the device in use; on the CPU where it cannot take them, said. */
-export function backendOn({ device }: Pick<DeviceInUse, 'device'>, warn?: Warn): OpenBackend {
+/** Steps in TensorFlow where that is asked for, else on the device in use; on the CPU where it cannot take them, said. */
+export function backendOn(
+  { device }: Pick<DeviceInUse, 'device'>,
+  warn?: Warn,
+  tensorflow?: TensorflowChoice,
+): OpenBackend {
+  if (tensorflow) return request => openTensorflowBackend(request, { ...tensorflow, warn });
   if (device === 'cpu') return openKernelBackend;
   return async request => {
     try {
@@ -33,4 +40,22 @@ export function backendOn({ device }: Pick<DeviceInUse, 'device'>, warn?: Warn):
       return openKernelBackend(request);
     }
   };
+}
+
+/** Steps in the user's TensorFlow, told; on the CPU, with the reason, where it cannot be used. */
+export async function openTensorflowBackend(
+  request: BackendRequest,
+  { path, warn }: TensorflowChoice & { readonly warn?: Warn | undefined },
+): Promise<TrainingBackend> {
+  try {
+    const { backend, told } = await openTensorflow(request, { path, warn });
+    warn?.(`The training's steps are taken in ${told}.`);
+    return backend;
+  } catch (error) {
+    const { message, action = '' } = Failure.from(error);
+    warn?.(
+      `TensorFlow cannot take the training's steps, and the CPU does: ${message} ${action}`.trim(),
+    );
+    return openKernelBackend(request);
+  }
 }

@@ -7,7 +7,7 @@ import type { Candidates, LearntCandidates, Sparsity } from './sparsity.ts';
 type JumpReluSettings = Pick<TrainingSettings, 'features' | 'k' | 'sparsityCoefficient'>;
 
 /** Bandwidth of the straight-through kernel as a share of the first threshold: wide, for batches of a thousand. */
-const bandwidthShare = 1;
+export const bandwidthShare = 1;
 /** What the learning rate of log theta is, in learning rates: theta has to follow weights that grow in every row. */
 export const thresholdRate = 20;
 /** lambda = base (L0 / K)^gain: at once larger where too much fires, so that L0 does not swing about K. */

@@ -15,6 +15,7 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { after, before, describe, it } from 'node:test';
 import { unzipSync } from 'fflate';
+import type * as TfjsCore from '@tensorflow/tfjs-core';
 import type * as Unpdf from 'unpdf';
 import { hostTarget, targets, vsixPath } from '../../scripts/targets.ts';
 import { embeddedModel, embeddedSae } from '../../src/common/embedded.ts';
@@ -91,6 +92,17 @@ describe(`the VSIX of ${target}, unzipped away from the repository`, () => {
     )) as typeof Unpdf;
     const pdf = await getDocumentProxy(new Uint8Array(makePdf([['Read me.']])));
     assert.deepEqual((await extractText(pdf)).text, ['Read me.']);
+  });
+
+  it('has TensorFlow.js in a file of its own, which a training in TensorFlow loads, and no backend of it', async () => {
+    const bundle = readFileSync(join(extension, 'dist/engine.js'), 'utf8');
+    assert.match(bundle, /import\("\.\/tfjsCore\.js"\)/);
+    assert.doesNotMatch(bundle, /from ?"\.\/tfjsCore\.js"/);
+    const core = (await import(
+      pathToFileURL(join(extension, 'dist/tfjsCore.js')).href
+    )) as typeof TfjsCore;
+    assert.equal(core.version_core, '4.22.0');
+    assert.ok(!readGolden().everywhere.some(file => file.includes('node_modules/@tensorflow')));
   });
 
   it('has an engine that answers and analyses', async () => {
