@@ -19,7 +19,7 @@ export interface Settings {
   readonly sparsity: number;
   /** 0 stands for half of the processors, at least two. */
   readonly threads: number;
-  /** Of the model and its SAEs; what trains runs on the CPU. */
+  /** Of the model, its SAEs and what trains. */
   readonly device: DeviceChoice;
   /** A folder or a package with onnxruntime's CUDA libraries; '' stands for those that Loupe downloaded. */
   readonly 'cuda.libraries': string;

@@ -13,7 +13,7 @@ import { resultNames, type StepPlan } from '../training/graph/step.ts';
 import {
   candidatesGraph,
   nextName,
-  readingGraph,
+  downloadGraph,
   stepGraph,
   stepLoopGraph,
   stepScalars,
@@ -267,7 +267,7 @@ export class GraphBackend implements TrainingBackend {
 
   /** Tensors of the device in this process's memory, with the outputs' names. */
   private async read(what: string, entries: readonly StateEntry[], held: State): Promise<State> {
-    const session = await this.session(`reading ${what}`, () => readingGraph(entries));
+    const session = await this.session(`download of ${what}`, () => downloadGraph(entries));
     return session.run(held);
   }
 

@@ -59,6 +59,12 @@ export async function loadModel(request: ModelRequest, options: LoadOptions): Pr
   const { cacheFolder } = request;
   const step = (name: string, from: number, to: number) => (fraction: number) =>
     options.report?.({ step: name, fraction: from + fraction * (to - from) });
+  // Devices are tried in processes of their own while the files are read.
+  const choosing = DeviceInUse.choose(request.device ?? 'cpu', {
+    ...{ signal, warn: options.warn },
+    instead: request.insteadOfDevice,
+  });
+  choosing.catch(() => undefined);
   const { name, config, tokenizer, weights, files } = await readModelFiles(request.path);
   const checking = step('Checking the model file', 0, 0.1);
   const hash = await filesHash(files, { cacheFolder, signal, report: checking });
@@ -67,10 +73,7 @@ export async function loadModel(request: ModelRequest, options: LoadOptions): Pr
     ...{ cacheFolder, hash, signal, report: decoding },
     canMap: isMappable,
   });
-  const on = await DeviceInUse.choose(request.device ?? 'cpu', {
-    ...{ signal, warn: options.warn },
-    instead: request.insteadOfDevice,
-  });
+  const on = await choosing;
   const routers = request.routers === undefined ? [] : await fitted(request.routers, config, hash);
   return {
     config: routers.length > 0 ? { ...config, architecture: 'lime' } : config,

@@ -100,7 +100,7 @@ export function candidatesGraph({ shape, stride }: Pick<StepPlan, 'shape' | 'str
 }
 
 /** Every state as it is, to be read. */
-export function readingGraph(state: readonly StateEntry[]): Uint8Array {
+export function downloadGraph(state: readonly StateEntry[]): Uint8Array {
   const graph = new Graph();
   for (const { name, type, shape } of state)
     graph.output(graph.input(name, type, shape), nextName(name), type, shape);
