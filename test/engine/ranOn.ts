@@ -100,8 +100,8 @@ profiler tells on SwiftShader. Written by
 LOUPE_RAN_ON=docs/results/devices.md npx tsx --test --test-concurrency=1 test/engine/webgpu*.test.ts
 \`\`\`
 
-The same tests fail where an op runs elsewhere. On the CPU whatever the setting: training, layer maps, and SAEs that take
-each group's largest (groupmax).
+The same tests fail where an op runs elsewhere. On the CPU whatever the setting: layer maps, and SAEs that take each group's
+largest (groupmax).
 
 | graphs | ran on | ops |
 | ------ | ------ | --- |

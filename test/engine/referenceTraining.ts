@@ -29,6 +29,7 @@ export interface ReferenceStep extends ReferenceResult {
 
 /** A whole training in float64, of which every step is known: what a backend is held to. */
 export class ReferenceTraining {
+  readonly settings: TrainingSettings;
   readonly shape: StepShape;
   readonly parameters: ReferenceParameters;
   readonly first: ReferenceParameters;
@@ -40,7 +41,6 @@ export class ReferenceTraining {
   readonly scalars: Float64Array;
   /** Of batchtopk. */
   threshold = 0;
-  private readonly settings: TrainingSettings;
   private readonly random: Random;
 
   constructor(request: BackendRequest, seed = 7) {
