@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { after, describe, it } from 'node:test';
 import {
   parameterNames,
   type OpenBackend,
@@ -85,6 +85,12 @@ export function holdToReference(
   tolerances: Tolerances = float32Tolerances,
 ): void {
   describe(`${name} against the float64 reference`, () => {
+    after(() => {
+      console.log(
+        `${name}: ${Array.from(largest, ([what, off]) => `${what} ${off.toExponential(1)}`).join(', ')}`,
+      );
+      largest.clear();
+    });
     for (const c of cases) {
       const request = { settings: { ...common, ...c.settings }, width: c.width };
       it(`${c.name}: ten AdamW steps, each gradient of each; and ten on end`, async () => {
@@ -260,8 +266,17 @@ function rows(
   );
 }
 
+/** The largest relative differences that were seen, by what they are of. */
+const largest = new Map<string, number>();
+
+function note(what: string, off: number): void {
+  const kind = what.replace(/,.*/, '');
+  largest.set(kind, Math.max(largest.get(kind) ?? 0, off));
+}
+
 function close(found: number, expected: number, tolerance: number, what: string): void {
   const allowed = tolerance * Math.max(1, Math.abs(expected));
+  note(what, Math.abs(found - expected) / Math.max(1, Math.abs(expected)));
   assert.ok(Math.abs(found - expected) <= allowed, `${what}: ${found}, expected ${expected}`);
 }
 
@@ -271,12 +286,13 @@ function closeArrays(
   tolerance: number,
   what: string,
 ): void {
-  let [worst, largest] = [0, 1e-3];
+  let [worst, most] = [0, 1e-3];
   for (let i = 0; i < expected.length; i++) {
     const off = Math.abs((found[i] ?? NaN) - (expected[i] ?? NaN));
     worst = Math.max(worst, off); // NaN stays
-    largest = Math.max(largest, Math.abs(expected[i] ?? NaN));
+    most = Math.max(most, Math.abs(expected[i] ?? NaN));
   }
   assert.equal(found.length, expected.length, what);
-  assert.ok(worst <= tolerance * largest, `${what}: off by ${worst}, largest ${largest}`);
+  note(what, worst / most);
+  assert.ok(worst <= tolerance * most, `${what}: off by ${worst}, largest ${most}`);
 }
