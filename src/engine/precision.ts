@@ -3,7 +3,7 @@ import { probeDevice } from './deviceProbe.ts';
 import { type Deviation, float16Deviation } from './float16Deviation.ts';
 import type { LoadedModel, LoadOptions } from './loadModel.ts';
 
-/** Up to which 'auto' takes float16: far below what one feature in ten thousand changes of a token. */
+/** Up to which 'auto' takes float16: chosen, not derived from what features can bear. */
 const most: Deviation = { activations: 0.01, divergence: 1e-3 };
 
 /** The model in the precision that was chosen, as far as its device has it; `info.precision` says which, and why. */
