@@ -29,8 +29,9 @@ export type PaceSettings = Pick<BoostSettings, 'width' | 'k' | 'tokens' | 'threa
 
 /** Tokens that the report's measurements are timed on, after some that warm up: those of its windows take as long. */
 const measured = { warmUp: 16, timed: 64 };
-/** Steps of training; the first ones warm up. */
-const steps = { warmUp: 2, timed: 4 };
+/** Steps of training, the first of which warm up; a device is waited for when results are read, after so many. */
+const stepsOnCpu = { warmUp: 2, timed: 4 };
+const stepsOnDevice = { warmUp: 16, timed: 16 };
 
 /** Times each part on a window of any tokens, after a run that warms up: some seconds in all. */
 export async function boostPace(
@@ -47,7 +48,7 @@ export async function boostPace(
   const folder = await mkdtemp(join(tmpdir(), 'loupe-pace-'));
   const trainer = await openTrainer(frozen, repeated(window, source), { ...asked, folder }, signal);
   try {
-    const training = await secondsOfStep(trainer, signal);
+    const training = await secondsOfStep(trainer, stepsOf(frozen), signal);
     const watching = await secondsOf(() => trainer.measure(trainer.rowsOf([window])));
     const { name, hash } = frozen.model.info;
     const dictionary = trainer.dictionary({ name, model: { name, hash }, provenance: {} });
@@ -87,8 +88,9 @@ async function openTrainer(
 ): Promise<Trainer> {
   const tokenIds = new Uint32Array(Math.min(4096, asked.textTokens)); // decides the size of a batch
   const settings = boostTrainingSettings(frozen, { ...asked, tokenIds, seed: 0 });
+  const { warmUp, timed } = stepsOf(frozen);
   return Trainer.open({
-    settings: { ...settings, tokens: (steps.warmUp + steps.timed) * settings.batch },
+    settings: { ...settings, tokens: (warmUp + timed) * settings.batch },
     source,
     folder: asked.folder,
     writeCheckpoint: () => Promise.resolve(),
@@ -97,11 +99,19 @@ async function openTrainer(
   });
 }
 
-async function secondsOfStep(trainer: Trainer, signal: AbortSignal): Promise<number> {
+function stepsOf({ model, tensorflow }: FrozenBase) {
+  return model.on.device === 'cpu' && !tensorflow ? stepsOnCpu : stepsOnDevice;
+}
+
+async function secondsOfStep(
+  trainer: Trainer,
+  { warmUp, timed }: typeof stepsOnCpu,
+  signal: AbortSignal,
+): Promise<number> {
   const ends: number[] = [];
   await trainer.run({ signal, report: () => void ends.push(performance.now()) });
-  const [first, last] = [ends[steps.warmUp - 1] ?? NaN, ends.at(-1) ?? NaN];
-  return (last - first) / 1000 / steps.timed;
+  const [first, last] = [ends[warmUp - 1] ?? NaN, ends.at(-1) ?? NaN];
+  return (last - first) / 1000 / timed;
 }
 
 async function secondsOf(work: () => Promise<unknown>): Promise<number> {

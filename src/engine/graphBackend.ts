@@ -20,10 +20,12 @@ import {
   type StateEntry,
 } from '../training/graph/stepGraph.ts';
 import { hostArrays } from '../training/hostArrays.ts';
+import { onDevice, smallerParts } from '../training/deviceTrouble.ts';
 import type { TrainingSettings } from '../training/settings.ts';
 import { openSparsity, type Sparsity } from '../training/sparsity.ts';
 import { trainingTensors } from '../training/trainingTensors.ts';
-import { float32Tensor, float32Values, openSession, Tensor, type Session } from './session.ts';
+import { GraphSessions } from './graphSessions.ts';
+import { float32Tensor, float32Values, int64Tensor, Tensor, type Session } from './session.ts';
 
 export interface GraphBackendOptions {
   readonly device: Device;
@@ -60,10 +62,12 @@ export class GraphBackend implements TrainingBackend {
   private readonly settings: TrainingSettings;
   private readonly options: GraphBackendOptions;
   private readonly entries: readonly StateEntry[];
-  private readonly sessions = new Map<string, Promise<Session>>();
+  private readonly sessions: GraphSessions;
   /** Before the next step: on the device, or the memory of the arrays. */
   private state: State;
   private isOfArrays = true;
+  /** Whether the arrays are as the steps have left them. */
+  private isDownloaded = true;
   private waiting: Batch[] = [];
   private parts: number;
   /** Most tokens since a feature fired when that was last known, and steps since. */
@@ -75,6 +79,7 @@ export class GraphBackend implements TrainingBackend {
     this.settings = settings;
     this.options = options;
     this.device = deviceNames[options.device];
+    this.sessions = new GraphSessions(options.device, settings.threads);
     this.arrays = hostArrays(stepShapeOf(request));
     this.sparsity = openSparsity(settings);
     this.entries = Object.entries(trainingTensors(this.arrays, this.sparsity)).map(
@@ -89,8 +94,13 @@ export class GraphBackend implements TrainingBackend {
   /** Refuses, at once, a device that cannot run it. */
   static async open(request: BackendRequest, options: GraphBackendOptions): Promise<GraphBackend> {
     const backend = new GraphBackend(request, options);
-    await backend.stepSession(false, backend.stepsPerRun);
-    return backend;
+    try {
+      await backend.stepSession(false);
+      return backend;
+    } catch (error) {
+      await backend.dispose();
+      throw error;
+    }
   }
 
   async step(options: StepOptions, read: boolean): Promise<StepResult | undefined> {
@@ -101,33 +111,36 @@ export class GraphBackend implements TrainingBackend {
     const { input, target } = this.arrays;
     const x = input.slice();
     this.waiting.push({ x, y: target === input ? x : target.slice(), options });
-    if (!read && this.waiting.length < this.stepsPerRun) return undefined;
+    if (!read && this.isInLoops && this.waiting.length < readSteps) return undefined;
     return this.takeWaiting(read);
   }
 
-  async encode(): Promise<void> {
-    const { input, shape, stride, values, indices } = this.arrays;
-    const session = await this.session('candidates', () => candidatesGraph({ shape, stride }));
-    const result = await session.run({
-      x: float32Tensor(input, [shape.batch, stride]),
-      ...this.stateOf(['encoder.value', 'encoderBias.value']),
+  encode(): Promise<void> {
+    return onDevice(this.device, async () => {
+      const { input, shape, stride, values, indices } = this.arrays;
+      const graph = (): Uint8Array => candidatesGraph({ shape, stride });
+      const session = await this.sessions.of('candidates', graph);
+      const result = await session.run({
+        x: float32Tensor(input, [shape.batch, stride]),
+        ...this.stateOf(['encoder.value', 'encoderBias.value']),
+      });
+      values.set(float32Values(result['values']));
+      const found = result['indices']?.data;
+      if (found instanceof BigInt64Array) indices.set(found);
     });
-    values.set(float32Values(result['values']));
-    const found = result['indices']?.data;
-    if (found instanceof BigInt64Array) indices.set(found);
   }
 
   async download(): Promise<void> {
     await this.takeWaiting(false);
-    if (this.isOfArrays) return;
+    if (this.isDownloaded) return;
     const here = Object.values(this.state).every(({ location }) => location === 'cpu');
     const held = here ? this.state : await this.read('state', this.entries, this.state);
     for (const [name, { data }] of Object.entries(trainingTensors(this.arrays, this.sparsity))) {
       const values = held[here ? name : nextName(name)]?.data;
-      if (!(values instanceof Float32Array || values instanceof Int32Array))
-        throw new Failure('internal', `The training's ${name} did not come back.`);
+      if (!(values instanceof Float32Array || values instanceof Int32Array)) return missing(name);
       data.set(values as never);
     }
+    this.isDownloaded = true;
   }
 
   upload(): Promise<void> {
@@ -135,6 +148,7 @@ export class GraphBackend implements TrainingBackend {
     letGo(this.state);
     this.state = this.ofArrays();
     this.isOfArrays = true;
+    this.isDownloaded = true;
     this.silence = this.arrays.sinceFired.reduce((most, tokens) => Math.max(most, tokens), 0);
     this.stepsSince = 0;
     return Promise.resolve();
@@ -143,63 +157,64 @@ export class GraphBackend implements TrainingBackend {
   async dispose(): Promise<void> {
     letGo(this.state);
     this.state = {};
-    await closed([...this.sessions.values()]);
+    await this.sessions.dispose();
   }
 
-  private get stepsPerRun(): number {
-    return this.options.holdsTensors === false ? readSteps : 1;
+  private get isInLoops(): boolean {
+    return this.options.holdsTensors === false;
   }
 
   /** Takes the steps that wait, in one run; the last one's result, where it is read. */
   private async takeWaiting(read: boolean): Promise<StepResult | undefined> {
-    const batches = this.waiting;
-    if (batches.length === 0) return undefined;
+    if (this.waiting.length === 0) return undefined;
+    const results = await onDevice(this.device, () => this.takeInParts(this.waiting));
+    this.waiting = [];
+    try {
+      return read ? await this.resultOf(results) : undefined;
+    } finally {
+      letGo({ results });
+    }
+  }
+
+  /** In as many parts as memory asks for. */
+  private async takeInParts(batches: readonly Batch[]): Promise<Tensor> {
     for (;;) {
       try {
-        const result = await this.take(batches, read);
-        this.waiting = [];
-        return result;
+        return await this.take(batches);
       } catch (error) {
-        if (!Failure.is(error, 'out-of-memory') || this.parts >= this.settings.batch)
-          throw this.lost(error);
+        if (!Failure.is(error, 'out-of-memory') || this.parts >= this.settings.batch) throw error;
         await this.halve();
       }
     }
   }
 
-  private async take(batches: readonly Batch[], read: boolean): Promise<StepResult | undefined> {
-    const steps = batches.length;
-    const session = await this.stepSession(this.mayBeDead(steps), steps);
+  private async take(batches: readonly Batch[]): Promise<Tensor> {
+    const { length: steps } = batches;
+    const session = await this.stepSession(this.mayBeDead(steps));
     const { separateTarget } = this.arrays.shape;
-    const result = await session.run({
+    const { results = missing('results'), ...next } = await session.run({
       ...this.state,
       x: this.rowsOf(batches.map(({ x }) => x)),
       ...(separateTarget && { y: this.rowsOf(batches.map(({ y }) => y)) }),
-      ...scalarsOf(
-        batches.map(({ options }) => options),
-        this.stepsPerRun > 1,
-      ),
+      ...scalarsOf(batches.map(({ options }) => options)),
+      ...(this.isInLoops && { steps: int64Tensor([steps], []) }),
     });
     letGo(this.state);
     this.state = Object.fromEntries(
-      this.entries.map(({ name }) => [name, result[nextName(name)] ?? missing(name)]),
+      this.entries.map(({ name }) => [name, next[nextName(name)] ?? missing(name)]),
     );
     this.isOfArrays = false;
+    this.isDownloaded = false;
     this.stepsSince += steps;
-    const results = { results: result['results'] ?? missing('results') };
-    try {
-      return read ? await this.resultOf(results) : undefined;
-    } finally {
-      letGo(results);
-    }
+    return results;
   }
 
-  private async resultOf(results: { readonly results: Tensor }): Promise<StepResult> {
+  private async resultOf(results: Tensor): Promise<StepResult> {
     const entry = { name: 'results', type: 'float32', shape: [resultNames.length] } as const;
     const here =
-      results.results.location === 'cpu'
-        ? results.results
-        : (await this.read('results', [entry], results))[nextName('results')];
+      results.location === 'cpu'
+        ? results
+        : (await this.read('results', [entry], { results }))[nextName('results')];
     const [loss = NaN, squaredError = NaN, auxiliary = NaN, dead = NaN, longest = NaN] =
       float32Values(here).subarray(-resultNames.length);
     this.silence = longest;
@@ -214,61 +229,28 @@ export class GraphBackend implements TrainingBackend {
     return auxiliaryK > 0 && silence >= this.settings.deadTokens;
   }
 
-  private lost(error: unknown): Failure {
-    const { message } = Failure.from(error);
-    return new Failure('device-lost', `${this.device} failed: ${message}`, {
-      action: 'The training can go on from its checkpoint, on another device too.',
-      cause: error,
-    });
-  }
-
   /** Half as much at a time: the same step in more parts. */
   private async halve(): Promise<void> {
     this.parts = Math.min(this.settings.batch, 2 * this.parts);
-    const before = [...this.sessions.values()];
-    this.sessions.clear();
-    // What the device holds goes with its last session: another is opened before these are closed.
-    await this.stepSession(false, this.stepsPerRun);
-    await closed(before);
-    const tokens = Math.ceil(this.settings.batch / this.parts);
-    this.options.warn?.(
-      `${this.device} ran out of memory: batches go through ${tokens} tokens at a time from here on, with the same result.`,
-    );
+    await this.sessions.renew(() => this.stepSession(false));
+    this.options.warn?.(smallerParts(this.device, Math.ceil(this.settings.batch / this.parts)));
   }
 
-  private async stepSession(auxiliary: boolean, steps: number): Promise<Session> {
-    const { settings, entries, parts } = this;
+  private stepSession(auxiliary: boolean): Promise<Session> {
+    const { settings, entries, parts, isInLoops } = this;
     const { shape, stride } = this.arrays;
-    const plan: StepPlan = { ...{ shape, settings, stride, auxiliary, parts } };
-    const kind = `${auxiliary ? 'with' : 'without'} AuxK, ${steps}`;
-    if (this.stepsPerRun > 1) return this.session(kind, () => stepLoopGraph(plan, entries, steps));
-    // Results too: with fewer outputs asked for than the time before, onnxruntime 1.30 fails.
-    const held = [...entries.map(({ name }) => nextName(name)), 'results'];
-    return this.session(kind, () => stepGraph(plan, entries), held);
-  }
-
-  /** The session of that name, opened when it is first asked for. */
-  private session(
-    name: string,
-    graph: () => Uint8Array,
-    left: readonly string[] = [],
-  ): Promise<Session> {
-    const { device } = this.options;
-    // The CPU's ScatterND loses sums where several threads add to one row (onnxruntime 1.30).
-    const threads = device === 'cpu' ? 1 : this.settings.threads;
-    const opened =
-      this.sessions.get(name) ??
-      openSession(graph(), {
-        ...{ threads, device, left },
-      });
-    this.sessions.set(name, opened);
-    return opened;
+    const plan: StepPlan = { shape, settings, stride, auxiliary, parts };
+    const graph = () => (isInLoops ? stepLoopGraph(plan, entries) : stepGraph(plan, entries));
+    const left = [...entries.map(({ name }) => nextName(name)), 'results'];
+    return this.sessions.of(auxiliary ? 'step with AuxK' : 'step', graph, isInLoops ? [] : left);
   }
 
   /** Tensors of the device in this process's memory, with the outputs' names. */
-  private async read(what: string, entries: readonly StateEntry[], held: State): Promise<State> {
-    const session = await this.session(`download of ${what}`, () => downloadGraph(entries));
-    return session.run(held);
+  private read(what: string, entries: readonly StateEntry[], held: State): Promise<State> {
+    return onDevice(this.device, async () => {
+      const session = await this.sessions.of(`download of ${what}`, () => downloadGraph(entries));
+      return session.run(held);
+    });
   }
 
   private stateOf(names: readonly string[]): State {
@@ -292,7 +274,7 @@ export class GraphBackend implements TrainingBackend {
   private rowsOf(batches: readonly Float32Array[]): Tensor {
     const { stride, shape } = this.arrays;
     const [only = new Float32Array()] = batches;
-    if (this.stepsPerRun === 1) return float32Tensor(only, [shape.batch, stride]);
+    if (!this.isInLoops) return float32Tensor(only, [shape.batch, stride]);
     const all = new Float32Array(batches.length * only.length);
     batches.forEach((rows, step) => all.set(rows, step * only.length));
     return float32Tensor(all, [batches.length, shape.batch, stride]);
@@ -300,7 +282,7 @@ export class GraphBackend implements TrainingBackend {
 }
 
 /** Adam's corrections are folded into the rate and epsilon: m / c1 / (sqrt(s / c2) + eps). */
-function scalarsOf(steps: readonly StepOptions[], inLoop: boolean): State {
+function scalarsOf(steps: readonly StepOptions[]): State {
   const scalars = steps.map(o => {
     const correction1 = 1 - o.beta1 ** o.step;
     const correction2 = Math.sqrt(1 - o.beta2 ** o.step);
@@ -310,7 +292,7 @@ function scalarsOf(steps: readonly StepOptions[], inLoop: boolean): State {
       keep: 1 - o.learningRate * o.weightDecay,
     };
   });
-  const shape = inLoop ? [steps.length, 1] : [1];
+  const shape = [steps.length];
   return Object.fromEntries(
     stepScalars.map(name => [
       name,
@@ -320,10 +302,6 @@ function scalarsOf(steps: readonly StepOptions[], inLoop: boolean): State {
       ),
     ]),
   );
-}
-
-async function closed(sessions: readonly Promise<Session>[]): Promise<void> {
-  for (const session of sessions) await (await session.catch(() => undefined))?.dispose();
 }
 
 function letGo(state: State): void {

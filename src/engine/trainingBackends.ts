@@ -1,7 +1,7 @@
 import { Failure } from '../common/failure.ts';
 import { deviceNames } from '../contracts/devices.ts';
 import type { TensorflowChoice } from '../contracts/tensorflow.ts';
-import { keepsOutputs } from '../onnx/devices.ts';
+import { keepsOutputs, takesSteps } from '../onnx/devices.ts';
 import type { BackendRequest, OpenBackend, TrainingBackend } from '../training/backend.ts';
 import { KernelBackend } from '../training/kernelBackend.ts';
 import type { DeviceInUse } from './deviceInUse.ts';
@@ -27,6 +27,10 @@ export function backendOn(
   if (tensorflow) return request => openTensorflowBackend(request, { ...tensorflow, warn });
   if (device === 'cpu') return openKernelBackend;
   return async request => {
+    if (!takesSteps(device)) {
+      warn?.(`Trainings take their steps on the CPU: ${deviceNames[device]} cannot.`);
+      return openKernelBackend(request);
+    }
     try {
       return await GraphBackend.open(request, {
         ...{ device, warn },

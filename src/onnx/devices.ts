@@ -14,6 +14,11 @@ export interface Lacks {
   readonly attention?: true;
 }
 
+/** Whether training steps run there: of DirectML and CoreML it is not known that they have the kernels. */
+export function takesSteps(device: Device): boolean {
+  return device === 'webgpu' || device === 'cuda';
+}
+
 /** Whether a session there can leave outputs on the device, for other sessions to read: Node's binding knows WebGPU's alone. */
 export function keepsOutputs(device: Device): boolean {
   return device === 'webgpu';

@@ -26,6 +26,9 @@ export interface Parameter {
   readonly secondMoment: Float32Array;
 }
 
+/** More tokens than this since a feature fired are not counted on devices, whose whole numbers have 31 bits. */
+export const longestSilence = 2 ** 30;
+
 /** The learned arrays by their names in checkpoints. */
 export const parameterNames = ['encoder', 'encoderBias', 'decoder', 'decoderBias'] as const;
 
@@ -76,7 +79,7 @@ export interface StepResult extends StepLosses {
   readonly dead: number;
 }
 
-/** Where the steps of a training are taken: test/backends.ts holds every one to the float64 reference. */
+/** Where the steps of a training are taken: test/engine/backendReference.ts holds every one to the float64 reference. */
 export interface TrainingBackend {
   /** As people know it: "CPU", "WebGPU", "TensorFlow". */
   readonly device: string;

@@ -146,7 +146,9 @@ export class Trainer {
         );
       }
       const began = performance.now();
-      const progress = await this.takeStep(signal);
+      // What a checkpoint or the curve holds is known to be numbers.
+      const isSaved = Date.now() - saved > 1000 * checkpointSeconds;
+      const progress = await this.takeStep(isSaved || (this.step + 1) % curveSteps === 0, signal);
       this.state = {
         ...this.state,
         seconds: this.state.seconds + (performance.now() - began) / 1000,
@@ -158,7 +160,7 @@ export class Trainer {
       if (heldOutSteps > 0 && this.step % heldOutSteps === 0) {
         options.reportHeldOut?.(await this.measureHeldOut(), this.step);
       }
-      if (Date.now() - saved > 1000 * checkpointSeconds) {
+      if (isSaved) {
         await this.save();
         saved = Date.now();
       }
@@ -249,7 +251,10 @@ export class Trainer {
     await this.backend.dispose();
   }
 
-  private async takeStep(signal?: AbortSignal): Promise<Omit<TrainingProgress, 'tokensPerSecond'>> {
+  private async takeStep(
+    isRead: boolean,
+    signal?: AbortSignal,
+  ): Promise<Omit<TrainingProgress, 'tokensPerSecond'>> {
     const { backend, settings } = this;
     await this.rows.next(backend.arrays, signal);
     const step = this.step + 1;
@@ -262,7 +267,8 @@ export class Trainer {
       },
       step,
     );
-    const read = step === 1 || step % backend.readSteps === 0 || step === this.steps;
+    const isKnown = Number.isFinite(this.last.loss);
+    const read = isRead || !isKnown || step % backend.readSteps === 0 || step === this.steps;
     this.last = (await backend.step({ ...settings, step, learningRate: rate }, read)) ?? this.last;
     const { loss, squaredError, dead } = this.last;
     if (read && !Number.isFinite(loss)) {

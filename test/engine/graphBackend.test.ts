@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it, mock } from 'node:test';
 import { Failure } from '../../src/common/failure.ts';
+import { findCheckpoint } from '../../src/training/checkpoint.ts';
+import { GraphSessions } from '../../src/engine/graphSessions.ts';
 import { GraphBackend, type GraphBackendOptions } from '../../src/engine/graphBackend.ts';
 import { Session } from '../../src/engine/session.ts';
 import { openKernelBackend } from '../../src/engine/trainingBackends.ts';
@@ -35,10 +37,19 @@ interface Run {
   readonly openBackend: OpenBackend;
   readonly folder?: string;
   readonly stopAfter?: number;
+  readonly curveSteps?: number;
+  readonly heldOutSteps?: number;
 }
 
 /** The weights of the toy's training, after all its steps or so many. */
-async function trained({ settings, openBackend, folder, stopAfter }: Run): Promise<Float32Array> {
+async function trained({
+  settings,
+  openBackend,
+  folder,
+  stopAfter,
+  curveSteps = 1000,
+  heldOutSteps = 0,
+}: Run): Promise<Float32Array> {
   const source = settings.base ? new ToyErrors() : new ToyActivations();
   const trainer = await Trainer.open({
     ...{ settings, source, openBackend },
@@ -49,7 +60,8 @@ async function trained({ settings, openBackend, folder, stopAfter }: Run): Promi
     const report = ({ step }: { readonly step: number }): void => {
       if (step === stopAfter) abort.abort();
     };
-    await trainer.run({ report, signal: abort.signal, curveSteps: 1 }).catch((error: unknown) => {
+    const options = { report, signal: abort.signal, curveSteps, heldOutSteps };
+    await trainer.run(options).catch((error: unknown) => {
       if (!Failure.is(error, 'cancelled')) throw error;
     });
     const { encoder, decoder } = trainer.dictionary({
@@ -107,7 +119,7 @@ describe('GraphBackend', () => {
       const whole = await trained({ settings, openBackend: on({ device: 'cpu' }) });
       const warnings: string[] = [];
       const warn = (message: string) => void warnings.push(message);
-      const failing = failOnRun(5, new Failure('out-of-memory', 'no room'), 2);
+      const failing = failOn('rate', 5, new Failure('out-of-memory', 'no room'), 2);
       try {
         const found = await trained({ settings, openBackend: on({ device: 'cpu', warn }) });
         assert.ok(difference(found, whole) < 1e-4, `off by ${difference(found, whole)}`);
@@ -121,20 +133,65 @@ describe('GraphBackend', () => {
     assert.ok(expected.every(Number.isFinite));
   });
 
-  it('fails with device-lost where the device does, having lost no checkpoint', async () => {
-    const settings = { ...toySettings };
-    const folder = await mkdtemp(join(root, 'lost-'));
-    const whole = await trained({ settings, openBackend: openKernelBackend });
-    await trained({ settings, folder, openBackend: on({ device: 'cpu' }), stopAfter: 10 });
-    const failing = failOnRun(3, new Failure('internal', 'the device was lost'), 1);
+  for (const [what, name, openBackend] of [
+    ['a step', 'rate', on({ device: 'cpu' })],
+    ['a step in a loop', 'rate', on({ device: 'cpu', holdsTensors: false })],
+    ['a measurement', 'encoderBias.value', on({ device: 'cpu' })],
+  ] as const) {
+    it(`fails with device-lost where the device does in ${what}, having lost no checkpoint`, async () => {
+      const settings = { ...toySettings };
+      const folder = await mkdtemp(join(root, 'lost-'));
+      const whole = await trained({ settings, openBackend: openKernelBackend });
+      await trained({ settings, folder, openBackend, stopAfter: 10 });
+      const lost = new Failure('internal', 'the device was lost');
+      // The encoder's bias is fed with steps too: ten of them come before the measurement.
+      const failing = failOn(name, name === 'rate' ? 2 : 11, lost);
+      try {
+        const run = trained({ settings, folder, openBackend, heldOutSteps: 20 });
+        await assert.rejects(run, (error: unknown) => Failure.is(error, 'device-lost'));
+      } finally {
+        failing.mock.restore();
+      }
+      const found = await trained({ settings, folder, openBackend: openKernelBackend });
+      assert.ok(difference(found, whole) < 1e-3);
+    });
+  }
+
+  it('fails with device-lost where there is no room for smaller parts either', async () => {
+    const full = new Failure('out-of-memory', 'no room');
+    const failing = failOn('rate', 1, full, 1000);
     try {
-      const run = trained({ settings, folder, openBackend: on({ device: 'cpu' }) });
+      const run = trained({ settings: toySettings, openBackend: on({ device: 'cpu' }) });
       await assert.rejects(run, (error: unknown) => Failure.is(error, 'device-lost'));
     } finally {
       failing.mock.restore();
     }
-    const found = await trained({ settings, folder, openBackend: openKernelBackend });
-    assert.ok(difference(found, whole) < 1e-3);
+  });
+
+  it('knows every loss of the curve, also after it was taken up between two reads', async () => {
+    const settings = { ...toySettings };
+    const folder = await mkdtemp(join(root, 'curve-'));
+    const openBackend = on({ device: 'cpu', holdsTensors: false });
+    await trained({ settings, folder, openBackend, stopAfter: 21, curveSteps: 5 });
+    await trained({ settings, folder, openBackend, curveSteps: 5 });
+    const curve = (await findCheckpoint(folder))?.state.curve ?? [];
+    assert.deepEqual(
+      curve.map(({ step }) => step),
+      [5, 10, 15, 20, 25, 30, 35, 40],
+    );
+    assert.ok(curve.every(({ loss, ev }) => Number.isFinite(loss) && Number.isFinite(ev)));
+  });
+
+  it('opens one session for loops of any length', async () => {
+    const opened = mock.method(GraphSessions.prototype, 'of');
+    try {
+      const openBackend = on({ device: 'cpu', holdsTensors: false });
+      await trained({ settings: { ...toySettings, auxiliaryK: 0 }, openBackend, curveSteps: 3 });
+      const names = new Set(opened.mock.calls.map(call => call.arguments[0]));
+      assert.deepEqual([...names], ['step']);
+    } finally {
+      opened.mock.restore();
+    }
   });
 
   it('reads results rarely, and whenever they are asked for', async () => {
@@ -156,6 +213,25 @@ describe('GraphBackend', () => {
     }
   });
 
+  it(
+    'takes no step twice where memory runs out while its result is read',
+    { skip: missing },
+    async () => {
+      const full = new Failure('out-of-memory', 'no room');
+      const failing = failOn('results', 1, full);
+      const steps = mock.method(GraphSessions.prototype, 'of');
+      try {
+        const run = trained({ settings: toySettings, openBackend: on({ device: 'webgpu' }) });
+        await assert.rejects(run, (error: unknown) => Failure.is(error, 'device-lost'));
+        const taken = steps.mock.calls.filter(call => call.arguments[0] === 'step');
+        assert.equal(taken.length, 2); // at opening, and for the one step
+      } finally {
+        failing.mock.restore();
+        steps.mock.restore();
+      }
+    },
+  );
+
   it('trains on WebGPU as on the CPU', { skip: missing }, async () => {
     const settings = { ...toySettings, tokens: 64 * 20 };
     const expected = await trained({ settings, openBackend: openKernelBackend });
@@ -164,14 +240,14 @@ describe('GraphBackend', () => {
   });
 });
 
-/** Lets the given run of a step, counted from 1, and those after it fail so many times. */
-function failOnRun(first: number, failure: Failure, times: number) {
+/** Lets the given run that is fed with `name`, counted from 1, and those after it fail so many times. */
+function failOn(name: string, first: number, failure: Failure, times = 1) {
   const run = Object.getOwnPropertyDescriptor(Session.prototype, 'run')?.value as Session['run'];
   let count = 0;
   return mock.method(Session.prototype, 'run', function (this: Session, ...given) {
-    const isStep = given[0]['rate'] !== undefined;
-    if (isStep) count++;
-    if (isStep && count >= first && count < first + times) return Promise.reject(failure);
+    const isMeant = given[0][name] !== undefined;
+    if (isMeant) count++;
+    if (isMeant && count >= first && count < first + times) return Promise.reject(failure);
     return run.apply(this, given);
   } as Session['run']);
 }

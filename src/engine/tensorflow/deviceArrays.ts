@@ -1,10 +1,11 @@
-import type { parameterNames, TrainingArrays } from '../../training/backend.ts';
+import {
+  longestSilence,
+  type parameterNames,
+  type TrainingArrays,
+} from '../../training/backend.ts';
 import type { Sparsity } from '../../training/sparsity.ts';
 import { trainingTensors } from '../../training/trainingTensors.ts';
 import type { Tensorflow, Variable } from './tensorflow.ts';
-
-/** More tokens than this since a feature fired are not counted: the device's whole numbers have 31 bits. */
-export const mostTokens = 2 ** 30;
 
 /** A learned array and its moments on the device. */
 export interface DeviceParameter {
@@ -62,7 +63,7 @@ export class DeviceArrays {
       const variable = this.of(name);
       const values =
         data instanceof Uint32Array
-          ? Int32Array.from(data, tokens => Math.min(tokens, mostTokens))
+          ? Int32Array.from(data, tokens => Math.min(tokens, longestSilence))
           : Float32Array.from(data as Float32Array);
       tf.tidy(() => {
         variable.assign(tf.tensor(values, variable.shape, variable.dtype));

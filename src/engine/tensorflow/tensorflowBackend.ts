@@ -1,5 +1,4 @@
 import { setImmediate } from 'node:timers/promises';
-import { Failure } from '../../common/failure.ts';
 import {
   stepShapeOf,
   type BackendRequest,
@@ -8,6 +7,7 @@ import {
   type TrainingArrays,
   type TrainingBackend,
 } from '../../training/backend.ts';
+import { deviceLost, onDevice, smallerParts } from '../../training/deviceTrouble.ts';
 import { hostArrays } from '../../training/hostArrays.ts';
 import { openSparsity, type Sparsity } from '../../training/sparsity.ts';
 import type { TrainingSettings } from '../../training/settings.ts';
@@ -69,7 +69,10 @@ export class TensorflowBackend implements TrainingBackend {
     this.silence += this.settings.batch;
     try {
       if (!read) return undefined;
-      const [loss = NaN, squaredError = NaN, auxiliary = NaN, dead = NaN] = await result.data();
+      const [loss = NaN, squaredError = NaN, auxiliary = NaN, dead = NaN] = await onDevice(
+        this.device,
+        () => result.data(),
+      );
       return { loss, squaredError, auxiliary, dead };
     } finally {
       tf.dispose(result);
@@ -79,17 +82,22 @@ export class TensorflowBackend implements TrainingBackend {
   async encode(): Promise<void> {
     await setImmediate();
     const { tf, arrays } = this;
-    const { values, indices } = tf.tidy(() => ({ ...this.steps.encode(this.batch().input) }));
-    arrays.values.set(await values.data());
-    (await indices.data()).forEach((f, p) => {
-      arrays.indices[p] = BigInt(f);
+    await onDevice(this.device, async () => {
+      const { values, indices } = tf.tidy(() => ({ ...this.steps.encode(this.batch().input) }));
+      try {
+        arrays.values.set(await values.data());
+        (await indices.data()).forEach((f, p) => {
+          arrays.indices[p] = BigInt(f);
+        });
+      } finally {
+        tf.dispose([values, indices]);
+      }
     });
-    tf.dispose([values, indices]);
   }
 
   async download(): Promise<void> {
     if (!this.isAhead) return;
-    await this.onDevice.download(this.arrays, this.sparsity);
+    await onDevice(this.device, () => this.onDevice.download(this.arrays, this.sparsity));
     this.agree();
   }
 
@@ -131,21 +139,11 @@ export class TensorflowBackend implements TrainingBackend {
           this.steps.take(this.batch(), { ...options, isFirst, mayBeDead, samples }),
         );
       } catch (error) {
-        if (!isOutOfMemory(error) || samples === 1) throw this.lost(error);
+        if (!isOutOfMemory(error) || samples === 1) throw deviceLost(this.device, error);
         this.samples = Math.ceil(samples / 2);
-        this.options.warn?.(
-          `TensorFlow ran out of memory: batches go through ${this.samples} tokens at a time from here on, with the same result.`,
-        );
+        this.options.warn?.(smallerParts(this.device, this.samples));
       }
     }
-  }
-
-  private lost(error: unknown): Failure {
-    const { message } = Failure.from(error);
-    return new Failure('device-lost', `TensorFlow failed: ${message}`, {
-      action: 'The training can go on from its checkpoint, on another device too.',
-      cause: error,
-    });
   }
 }
 

@@ -1,8 +1,8 @@
-import type { StepOptions, StepShape } from '../../training/backend.ts';
+import { longestSilence, type StepOptions, type StepShape } from '../../training/backend.ts';
 import type { TrainingSettings } from '../../training/settings.ts';
 import { adamStep } from './adamStep.ts';
 import { Changes } from './changes.ts';
-import { mostTokens, type DeviceArrays } from './deviceArrays.ts';
+import type { DeviceArrays } from './deviceArrays.ts';
 import type { DeviceSparsity } from './deviceSparsity.ts';
 import { inChunks } from './inChunks.ts';
 import { makePrefixes, type Prefixes, type Reconstructed } from './reconstruction.ts';
@@ -136,7 +136,7 @@ export class TensorflowStep {
   /** (F) 1 where the feature has not fired for so long that it counts as dead. */
   private dead(): Tensor {
     const { tf } = this;
-    const tokens = Math.min(this.settings.deadTokens, mostTokens);
+    const tokens = Math.min(this.settings.deadTokens, longestSilence);
     const limit = tf.scalar(tokens, 'int32');
     return tf.cast(tf.greaterEqual(this.arrays.sinceFired, limit), 'float32');
   }
@@ -199,7 +199,7 @@ export class TensorflowStep {
     );
     const later = tf.minimum(
       tf.add(sinceFired, tf.scalar(batch, 'int32')),
-      tf.scalar(mostTokens, 'int32'),
+      tf.scalar(longestSilence, 'int32'),
     );
     changes.set(sinceFired, tf.where(tf.greater(times, 0), tf.zerosLike(sinceFired), later));
   }

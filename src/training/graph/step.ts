@@ -1,6 +1,6 @@
 import type { Arithmetic } from '../../onnx/arithmetic.ts';
 import type { Value } from '../../onnx/graph.ts';
-import { parameterNames, type StepShape } from '../backend.ts';
+import { longestSilence, parameterNames, type StepShape } from '../backend.ts';
 import type { TrainingSettings } from '../settings.ts';
 import { adam, type Moved } from './adam.ts';
 import { preActivations, strongest, strongestDead, type Strongest } from './candidates.ts';
@@ -83,7 +83,10 @@ class Step {
     const since = this.state('sinceFired'); // (F) int32
     const dead = a.op(
       'Not',
-      a.graph.op('Less', [since, a.graph.int32([plan.settings.deadTokens])]),
+      a.graph.op('Less', [
+        since,
+        a.graph.int32([Math.min(plan.settings.deadTokens, longestSilence)]),
+      ]),
     );
     const parts = this.partsOf(dead);
     const jumped = parts.map(part => this.jumped(part));
@@ -290,6 +293,3 @@ class Step {
     return a.graph.op('ReduceMax', [a.asNumber(now)], { keepdims: 1n });
   }
 }
-
-/** Tokens since a feature fired are counted up to here, so that 32 bits hold them. */
-const longestSilence = 2 ** 30;

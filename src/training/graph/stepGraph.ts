@@ -40,21 +40,18 @@ export function stepGraph(plan: StepPlan, state: readonly StateEntry[]): Uint8Ar
 }
 
 /**
- * `steps` steps in a loop within one run, for devices that hold no tensors between runs: inputs as of one step, with an
- * axis of steps before those of what is fed.
+ * `steps` steps (an input) in a loop within one run, for devices that hold no tensors between runs: inputs as of one step,
+ * with an axis of steps before those of what is fed.
  */
-export function stepLoopGraph(
-  plan: StepPlan,
-  state: readonly StateEntry[],
-  steps: number,
-): Uint8Array {
+export function stepLoopGraph(plan: StepPlan, state: readonly StateEntry[]): Uint8Array {
   const graph = new Graph();
   const { batch } = plan.shape;
-  const rows = [steps, batch, plan.stride];
+  const rows = ['S', batch, plan.stride];
+  const steps = graph.input('steps', 'int64', []);
   const inputs = state.map(({ name, type, shape }) => graph.input(name, type, shape));
   const x = graph.input('x', 'float32', rows);
   const y = plan.shape.separateTarget ? graph.input('y', 'float32', rows) : x;
-  const scalars = stepScalars.map(name => graph.input(name, 'float32', [steps, 1]));
+  const scalars = stepScalars.map(name => graph.input(name, 'float32', ['S']));
   // Names of a body must not be those around it.
   const body = new Graph(undefined, 'step:');
   const at = body.input('step:at', 'int64', []);
@@ -63,7 +60,13 @@ export function stepLoopGraph(
     state.map(({ name, type, shape }) => [name, body.input(`step:${name}`, type, shape)]),
   );
   const ofStep = (value: Value) => body.op('Gather', [value, at]);
-  const [rate, epsilon, keep] = scalars.map(ofStep) as [Value, Value, Value];
+  // A number of a step, (1).
+  const one = body.int64([1]);
+  const [rate, epsilon, keep] = scalars.map(value => body.op('Reshape', [ofStep(value), one])) as [
+    Value,
+    Value,
+    Value,
+  ];
   const ownX = ofStep(x);
   const step = addStep(new Arithmetic(body), plan, {
     ...{ state: held, x: ownX, y: y === x ? ownX : ofStep(y), rate, epsilon, keep },
@@ -72,16 +75,13 @@ export function stepLoopGraph(
   for (const { name, type, shape } of state)
     body.output(nextOf(step.state, name), `step:${nextName(name)}`, type, shape);
   body.output(step.results, 'step:results', 'float32', [resultNames.length]);
-  const outputs = graph.outputsOf(
-    state.length + 1,
-    'Loop',
-    [graph.int64([steps], []), graph.true(), ...inputs],
-    { body: { body } },
-  );
+  const outputs = graph.outputsOf(state.length + 1, 'Loop', [steps, graph.true(), ...inputs], {
+    body: { body },
+  });
   state.forEach(({ name, type, shape }, i) => {
     graph.output(outputs[i] ?? x, nextName(name), type, shape);
   });
-  graph.output(outputs.at(-1) ?? x, 'results', 'float32', [steps, resultNames.length]);
+  graph.output(outputs.at(-1) ?? x, 'results', 'float32', ['S', resultNames.length]);
   return graph.bytes();
 }
 
