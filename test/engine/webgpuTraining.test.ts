@@ -35,7 +35,7 @@ describe('loupe train --device webgpu', { skip }, () => {
     const said: string[] = [];
     const values = {
       ...{ cache: modelRequest().cacheFolder, threads: '2', dtype: 'float32' },
-      ...{ layer: '1', width: '96', k: '8', tokens: '512', batch: '64', window: '64', lr: '3e-3' },
+      ...{ layer: '1', width: '96', k: '8', tokens: '512', batch: '64', window: '32', lr: '3e-3' },
       ...{ activations: join(folder, 'activations'), out: join(folder, out), device },
       ...(text !== undefined && { text: [text] }),
     };
