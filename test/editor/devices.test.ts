@@ -27,7 +27,10 @@ describe('the device', () => {
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), 'loupe-device-'));
     Object.assign(process.env, await failingRuntime(folder, { after: 1e9 }));
-    editor = await openEditor('speech.txt', { 'loupe.device': 'webgpu' });
+    editor = await openEditor('speech.txt', {
+      'loupe.device': 'webgpu',
+      'loupe.precision': 'float32',
+    });
   });
   after(async () => {
     Reflect.deleteProperty(process.env, runtimeVariable);
