@@ -11,6 +11,8 @@ import {
   hasEnded,
   newJob,
   onCpu,
+  askedDevice,
+  deviceOf,
   type JobRecord,
   type TrainingJob,
   type TrainingTask,
@@ -64,7 +66,8 @@ const saveEvery = 2_000;
 /**
  * The trainings of a workspace, one at a time in the order in which they were queued; a paused one keeps its turn.
  * What was running when the window closed goes on from its checkpoint when the queue is opened again, and so does one
- * whose process stops by itself, unless that happens again within a minute.
+ * whose process stops by itself: the second time on the CPU if a device was in use, and else not where that happens again within a
+ * minute.
  */
 export class TrainingQueue {
   private readonly parts: TrainingQueueParts;
@@ -226,29 +229,25 @@ export class TrainingQueue {
       return;
     }
     const reason = isDevice ? failure.message : ((await trainer?.ended) ?? 'unknown reason');
-    this.parts.log(`The trainer stopped: ${reason}.`);
-    if (this.jobs.get(id)?.status === 'paused') return; // it starts when it is resumed
-    const policy = this.restarts.get(id) ?? new RestartPolicy();
-    this.restarts.set(id, policy);
-    if (policy.stopped(this.parts.now())) {
-      this.change(id, {
-        notice: `The trainer stopped (${reason}) and went on from its checkpoint.`,
-      });
-    } else if (isDevice) {
-      this.leaveDevice(id, reason);
-    } else {
-      const action = 'Resume it: it goes on from its checkpoint.';
-      this.fail(id, new Failure('stopped', `The trainer stopped again (${reason}).`, { action }));
-    }
-  }
-
-  /** A device that failed twice is left: the CPU goes on from the checkpoint. */
-  private leaveDevice(id: string, reason: string): void {
+    this.parts.log(`The trainer stopped: ${reason}`);
     const job = this.jobs.get(id);
-    if (!job) return;
-    const notice = `${reason} The CPU went on from the checkpoint.`;
-    this.jobs.set(id, onCpu(job));
-    this.change(id, { notice });
+    if (!job || job.status === 'paused') return; // it starts when it is resumed
+    const policy = this.restarts.get(id) ?? new RestartPolicy(Infinity);
+    this.restarts.set(id, policy);
+    const device = isDevice ? askedDevice(job) : deviceOf(job);
+    const restart = policy.stoppedOn(this.parts.now(), device);
+    if (restart === 'no') {
+      const action = 'Resume it: it goes on from its checkpoint.';
+      const message = `The trainer stopped again (${shortened(reason)}).`;
+      this.fail(id, new Failure('stopped', message, { action }));
+      return;
+    }
+    const isLeft = restart === 'on the CPU';
+    if (isLeft) this.jobs.set(id, onCpu(job));
+    const times = isLeft ? ` twice on ${device ?? 'its device'}` : '';
+    const what = isDevice ? shortened(reason) : `The trainer stopped${times} (${reason})`;
+    const who = isLeft ? 'the CPU' : 'the training';
+    this.change(id, { notice: `${what}, and ${who} went on from the checkpoint.` });
   }
 
   private fail(id: string, failure: Failure): void {
@@ -297,6 +296,11 @@ export class TrainingQueue {
       this.parts.log(`${folder} could not be deleted: ${String(error)}`);
     });
   }
+}
+
+/** A sentence as a part of another. */
+function shortened(sentence: string): string {
+  return sentence.replace(/\.$/, '');
 }
 
 /** The base is frozen: what was measured of it stays known when the trainer starts again. */
