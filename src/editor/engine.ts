@@ -166,7 +166,9 @@ export class Engine implements vscode.Disposable {
 
   private async start(): Promise<Caller<EngineContract>> {
     if (this.process.value) return this.process.value.caller;
-    const started = new EngineProcess<EngineContract>(this.program, engineRole, this.log);
+    const { program, log, restarts } = this;
+    const device = restarts.insteadOfDevice === undefined ? undefined : 'cpu';
+    const started = new EngineProcess<EngineContract>(program, engineRole, log, device);
     this.process.value = started;
     started.onDidStop(reason => this.processStopped(reason));
     this.watchDevice(started);

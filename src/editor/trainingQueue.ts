@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Failure } from '../common/failure.ts';
 import { RestartPolicy } from '../common/restartPolicy.ts';
 import type { BoostReport } from '../contracts/boostReport.ts';
+import type { ModelRequest } from '../contracts/engine.ts';
 import type { RouterFitReport } from '../contracts/routerFit.ts';
 import type { TrainerContract, TrainingProgress } from '../contracts/trainer.ts';
 import type { Caller } from '../messages/calls.ts';
@@ -30,9 +31,12 @@ export interface Trainer {
   dispose(): void;
 }
 
+/** Starts a process for work on the device that a model is asked to run on. */
+export type StartTrainer = (model: Pick<ModelRequest, 'device'>) => Trainer;
+
 export interface TrainingQueueParts {
   readonly store: TrainingStore;
-  readonly startTrainer: () => Trainer;
+  readonly startTrainer: StartTrainer;
   /** Something about a job or the list has changed. */
   readonly onChange: () => void;
   readonly onDone: (done: FinishedTraining) => void;
@@ -189,7 +193,7 @@ export class TrainingQueue {
   private async runJob(run: Run, job: TrainingJob): Promise<void> {
     const { id, abort } = run;
     try {
-      const trainer = (run.trainer = this.parts.startTrainer());
+      const trainer = (run.trainer = this.parts.startTrainer(job.request.model));
       await trainer.ready;
       // Paused or cancelled while the process started.
       if (this.jobs.get(id)?.status === 'running') await this.train(run, trainer, job);

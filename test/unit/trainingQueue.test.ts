@@ -21,6 +21,8 @@ let trainers: FakeTrainer[];
 let done: string[];
 let failed: string[];
 let logged: string[];
+/** The device of each trainer's job. */
+let startedFor: (DeviceChoice | undefined)[];
 let now: number;
 const windows: TrainingQueue[] = [];
 
@@ -28,6 +30,7 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 beforeEach(() => {
   storage = mkdtempSync(join(folder, 'storage-'));
   [trainers, done, failed, logged, now] = [[], [], [], [], 1_000_000];
+  startedFor = [];
 });
 afterEach(() => {
   for (const queue of windows.splice(0)) queue.dispose();
@@ -39,7 +42,8 @@ async function openWindow(): Promise<{ queue: TrainingQueue; store: TrainingStor
   const store = new TrainingStore(join(storage, 'trainings'), message => void log(message));
   const queue = new TrainingQueue({
     store,
-    startTrainer: () => {
+    startTrainer: ({ device }) => {
+      startedFor.push(device);
       const trainer = new FakeTrainer();
       trainers.push(trainer);
       return trainer;
@@ -309,6 +313,7 @@ describe('a trainer that is killed', () => {
     (await trainer(0, 'boost chemistry')).kill();
     (await trainer(1, 'boost chemistry')).kill();
     await trainer(2, 'boost chemistry');
+    assert.deepEqual(startedFor, ['cuda', 'cuda', 'cpu']);
     assert.match(String(jobOf(queue, 'chemistry')?.notice), /twice on CUDA .*the CPU went on/);
     assert.deepEqual(failed, []);
   });

@@ -15,3 +15,23 @@ export class EventEmitter<T> {
     this.listeners.clear();
   }
 }
+
+/** What the user has set, by its full name, as in 'loupe.device'. */
+export const settings = new Map<string, unknown>();
+const changed = new EventEmitter<{ affectsConfiguration(name: string): boolean }>();
+
+/** Sets one as the user would. */
+export function set(name: string, value: unknown): void {
+  settings.set(name, value);
+  changed.fire({ affectsConfiguration: other => other === name });
+}
+
+/** package.json's part of it is left out: a setting has its own value as the default. */
+export const workspace = {
+  onDidChangeConfiguration: changed.event,
+  workspaceFolders: undefined,
+  getConfiguration: (section: string) => ({
+    get: (name: string) => settings.get(`${section}.${name}`),
+    inspect: (name: string) => ({ defaultValue: settings.get(`${section}.${name}`) }),
+  }),
+};
