@@ -30,11 +30,10 @@ export class EngineRestarts {
 
   /** Notes a stop at the time `now`, in milliseconds. */
   stopped(now: number, reason: string, on: StoppedOn): EngineStop {
-    const name = this.why === undefined ? deviceName(on) : deviceNames.cpu;
-    const device = name === deviceNames.cpu ? undefined : name;
-    const restart = this.policy.stoppedOn(now, device);
+    const where = this.why === undefined ? whereStopped(on) : undefined;
+    const restart = this.policy.stoppedOn(now, where);
     if (restart !== 'on the CPU') return { reason, restarting: restart !== 'no' };
-    this.why = `The engine stopped twice on ${name} (${reason}), and the CPU goes on until it is restarted.`;
+    this.why = `The engine stopped twice ${where ?? ''} (${reason}), and the CPU goes on until the engine is restarted.`;
     return { reason, restarting: true, insteadOfDevice: this.why };
   }
 
@@ -45,8 +44,9 @@ export class EngineRestarts {
   }
 }
 
-/** A driver may have ended it while the model was being loaded: then it is the device that was asked for. */
-function deviceName({ used, asked = 'cpu' }: StoppedOn): string {
-  if (used !== undefined) return deviceNames[used];
-  return asked === 'auto' ? 'the graphics card' : deviceNames[asked];
+/** Undefined on the CPU. A driver may have ended it while the model was being loaded: on the device that was asked for. */
+function whereStopped({ used, asked = 'cpu' }: StoppedOn): string | undefined {
+  const device = used ?? asked;
+  if (device === 'cpu') return undefined;
+  return device === 'auto' ? 'while it loaded the model' : `on ${deviceNames[device]}`;
 }

@@ -54,12 +54,12 @@ export function newJob(task: TrainingTask, now: number): TrainingJob {
   };
 }
 
-/** What a job asks for besides the CPU, as people know it; undefined where that is nothing. */
+/** What a job asks for besides the CPU, as people know it, or 'auto'; undefined where that is nothing. */
 export function askedDevice({ kind, request }: TrainingJob): string | undefined {
   if (kind === 'residual' && request.tensorflow) return 'TensorFlow';
   const { device = 'cpu' } = request.model;
   if (device === 'cpu') return undefined;
-  return device === 'auto' ? 'the graphics card' : deviceNames[device];
+  return device === 'auto' ? device : deviceNames[device];
 }
 
 /** What a job runs on besides the CPU: until its first step says so, what it asks for. */

@@ -246,12 +246,9 @@ export class TrainingQueue {
       this.fail(id, new Failure('stopped', message, { action }));
       return;
     }
-    const isLeft = restart === 'on the CPU';
-    if (isLeft) this.jobs.set(id, onCpu(job));
-    const times = isLeft ? ` twice on ${device ?? 'its device'}` : '';
-    const what = isDevice ? shortened(reason) : `The trainer stopped${times} (${reason})`;
-    const who = isLeft ? 'the CPU' : 'the training';
-    this.change(id, { notice: `${what}, and ${who} went on from the checkpoint.` });
+    if (restart === 'on the CPU') this.jobs.set(id, onCpu(job));
+    const left = restart === 'on the CPU' ? device : undefined;
+    this.change(id, { notice: isDevice ? lostNotice(reason, left) : stopNotice(reason, left) });
   }
 
   private fail(id: string, failure: Failure): void {
@@ -300,6 +297,20 @@ export class TrainingQueue {
       this.parts.log(`${folder} could not be deleted: ${String(error)}`);
     });
   }
+}
+
+/** One sentence: that the process ended by itself, and what goes on; with the device that was left, if one was. */
+function stopNotice(reason: string, left: string | undefined): string {
+  if (left === undefined) return `The trainer stopped (${reason}) and went on from its checkpoint.`;
+  // Which one 'auto' took is not known before the first step.
+  const where = left === 'auto' ? '' : ` on ${left}`;
+  return `The trainer stopped twice${where} (${reason}), and the CPU went on from its checkpoint.`;
+}
+
+/** The same of a device that failed, with the sentence that names it. */
+function lostNotice(reason: string, left: string | undefined): string {
+  const who = left === undefined ? 'the training' : 'the CPU';
+  return `${shortened(reason)}, and ${who} went on from its checkpoint.`;
 }
 
 /** A sentence as a part of another. */

@@ -5,7 +5,7 @@ import { EngineRestarts } from '../../src/editor/engineRestarts.ts';
 const reason = 'signal SIGSEGV';
 const minute = 60_000;
 const left =
-  'The engine stopped twice on WebGPU (signal SIGSEGV), and the CPU goes on until it is restarted.';
+  'The engine stopped twice on WebGPU (signal SIGSEGV), and the CPU goes on until the engine is restarted.';
 
 describe('an engine that stops', () => {
   it('on a device that takes minutes to load is started again there once, and then on the CPU', () => {
@@ -35,7 +35,11 @@ describe('an engine that stops', () => {
     const on = { used: undefined, asked: 'auto' } as const;
     restarts.stopped(0, reason, on);
     const { insteadOfDevice } = restarts.stopped(1, reason, on);
-    assert.match(insteadOfDevice ?? '', /stopped twice on the graphics card/);
+    // Whatever it would have taken, which nobody knows.
+    assert.match(
+      insteadOfDevice ?? '',
+      /stopped twice while it loaded the model \(.*the CPU goes on/,
+    );
     const started = { used: undefined, asked: undefined };
     assert.equal(new EngineRestarts().stopped(0, reason, started).restarting, true);
   });

@@ -265,7 +265,7 @@ describe('a trainer that is killed', () => {
     const noticeNow = (): string | null | undefined => jobOf(queue, 'chemistry')?.notice;
     assert.equal(
       noticeNow(),
-      'WebGPU failed: the device was lost, and the training went on from the checkpoint.',
+      'WebGPU failed: the device was lost, and the training went on from its checkpoint.',
     );
     assert.equal(jobOf(queue, 'chemistry')?.request.model.device, 'auto');
     now += 600_000;
@@ -276,7 +276,7 @@ describe('a trainer that is killed', () => {
     const third = await trainer(2, 'boost chemistry');
     assert.equal(
       noticeNow(),
-      'WebGPU failed: the device was lost, and the CPU went on from the checkpoint.',
+      'WebGPU failed: the device was lost, and the CPU went on from its checkpoint.',
     );
     assert.equal(jobOf(queue, 'chemistry')?.request.model.device, 'cpu');
     third.finish('chemistry');
@@ -299,7 +299,7 @@ describe('a trainer that is killed', () => {
     assert.equal(jobOf(queue, 'chemistry')?.request.model.device, 'cpu');
     assert.equal(
       jobOf(queue, 'chemistry')?.notice,
-      'The trainer stopped twice on WebGPU (signal SIGKILL), and the CPU went on from the checkpoint.',
+      'The trainer stopped twice on WebGPU (signal SIGKILL), and the CPU went on from its checkpoint.',
     );
     now += 100_000;
     third.kill();
@@ -316,6 +316,21 @@ describe('a trainer that is killed', () => {
     assert.deepEqual(startedFor, ['cuda', 'cuda', 'cpu']);
     assert.match(String(jobOf(queue, 'chemistry')?.notice), /twice on CUDA .*the CPU went on/);
     assert.deepEqual(failed, []);
+  });
+
+  it('twice before anybody knows what auto took goes on on the CPU, and names no device', async () => {
+    const { queue } = await openWindow();
+    await queue.add(requestOn('chemistry', 'auto'));
+    (await trainer(0, 'boost chemistry')).kill();
+    await trainer(1, 'boost chemistry');
+    const notices = [jobOf(queue, 'chemistry')?.notice];
+    (await trainer(1, 'boost chemistry')).kill();
+    await trainer(2, 'boost chemistry');
+    notices.push(jobOf(queue, 'chemistry')?.notice);
+    assert.deepEqual(notices, [
+      'The trainer stopped (signal SIGKILL) and went on from its checkpoint.',
+      'The trainer stopped twice (signal SIGKILL), and the CPU went on from its checkpoint.',
+    ]);
   });
 
   it('on the CPU that auto took is started again once', async () => {
