@@ -1,5 +1,6 @@
 import * as vscode from 'vscode';
 import type { DeviceState } from './contracts/devices.ts';
+import type { DeviceChoice } from './contracts/engine.ts';
 import { ActiveDocument } from './editor/activeDocument.ts';
 import { Analyzer } from './editor/analyzer.ts';
 import { registerCommands } from './editor/commands.ts';
@@ -9,6 +10,7 @@ import { knownDomains } from './editor/domains.ts';
 import { domainSwitches } from './editor/domainSwitches.ts';
 import { Engine } from './editor/engine.ts';
 import { FeatureHover } from './editor/featureHover.ts';
+import { followSettings } from './editor/followSettings.ts';
 import { listFittedRouters, routerFolders } from './editor/fittedRouters.ts';
 import { FeaturePanels } from './editor/featurePanel.ts';
 import { LayerMapPanel, registerLayerMapCommand } from './editor/layerMapPanel.ts';
@@ -23,7 +25,6 @@ import { RouteTints } from './editor/routeTints.ts';
 import { engineSelection, selectedFiles } from './editor/selection.ts';
 import { SaeCardEditors } from './editor/saeCardEditor.ts';
 import { Session } from './editor/session.ts';
-import { onDidChangeSettings } from './editor/settings.ts';
 import { SidebarViewProvider } from './editor/sidebarView.ts';
 import { StatusItem } from './editor/statusItem.ts';
 import { TokenDecorations } from './editor/tokenDecorations.ts';
@@ -42,7 +43,7 @@ export function activate(context: vscode.ExtensionContext): void {
   const log = own(vscode.window.createOutputChannel('Loupe', { log: true }));
   const program = {
     path: vscode.Uri.joinPath(context.extensionUri, 'dist', 'engine.js').fsPath,
-    environment: () => engineEnvironment(context),
+    environment: (device?: DeviceChoice) => engineEnvironment(context, device),
   };
   const domains = own(knownDomains(context));
   const engine = own(new Engine(program, () => engineSelection(context, domains), log));
@@ -78,12 +79,10 @@ export function activate(context: vscode.ExtensionContext): void {
   );
   const layerMapPanel = own(new LayerMapPanel(context.extensionUri, layerMaps));
   own(registerLayerMapCommand(layerMaps, layerMapPanel));
-  own(onDidChangeSettings(['model.path', 'threads'], () => layerMaps.reload()));
   own(engine.onDidStop(() => layerMaps.engineStopped()));
-  own(onDidChangeSettings(['model.path', 'sae.path', 'threads'], () => engine.reload()));
-  own(onDidChangeSettings(['device'], () => deviceChosen(engine)));
-  own(onDidChangeSettings(['cuda.libraries'], () => void useOwnLibraries(context, engine)));
-  void useOwnLibraries(context, engine);
+  const librariesChosen = (): void => void useOwnLibraries(context, engine, 'chosen');
+  own(followSettings({ engine, layerMaps, librariesChosen }));
+  void useOwnLibraries(context, engine, 'at start');
   own(engine.onDidChangeDevice(before => deviceChanged(engine, before)));
   own(domains.onDidChange(() => engine.reload()));
   own(
@@ -94,11 +93,6 @@ export function activate(context: vscode.ExtensionContext): void {
   );
   own(analyzer.onDidChange(() => setContext(analyzer, active.current)));
   own(active.onDidChange(() => setContext(analyzer, active.current)));
-}
-
-/** A process of its own for the device: another runtime may be needed, and what failed before may be tried again. */
-function deviceChosen(engine: Engine): void {
-  if (engine.state.kind !== 'off') engine.restart().catch(() => undefined); // the state tells
 }
 
 /** Tells of a device that failed while it was in use. */

@@ -13,13 +13,7 @@ import {
   requireLibrary,
 } from './cudaLibraries.ts';
 import { findPackage, type NugetPackage } from './nugetPackage.ts';
-import {
-  isRuntime,
-  makeRuntime,
-  noteOrigin,
-  runtimeFolder,
-  runtimeVersionIn,
-} from './runtimeFolder.ts';
+import { isRuntime, makeRuntime, runtimeFolder, runtimeVersionIn } from './runtimeFolder.ts';
 
 /** Where things are on this machine. */
 export interface CudaPlaces {
@@ -89,7 +83,7 @@ export async function downloadCuda(
     notOfTheHub,
   );
   try {
-    await fromPackage(places, target, folder, options);
+    await fromPackage(places, { path: target }, folder, options);
   } catch (error) {
     // What is no package, though it is what the feed has, is of no use to the next attempt.
     if (Failure.is(error, 'bad-file')) await rm(target, { force: true });
@@ -118,27 +112,27 @@ export async function installCudaFrom(
     });
   }
   await mkdir(places.storage, { recursive: true });
-  if (!status.isDirectory()) await fromPackage(places, from, folder, options);
+  if (!status.isDirectory()) await fromPackage(places, { path: from, from }, folder, options);
   else {
     const libraries = await librariesInFolder(from);
-    await makeRuntime(places.modules, folder, async into => {
+    const add = async (into: string): Promise<void> => {
       for (const [name, at] of libraries) await symlink(at, join(into, name));
-    });
+    };
+    await makeRuntime(places.modules, folder, { from, add });
   }
-  await noteOrigin(folder, from);
   return folder;
 }
 
 async function fromPackage(
   { modules, storage }: CudaPlaces,
-  path: string,
+  { path, ...origin }: { readonly path: string; readonly from?: string },
   folder: string,
   options: InstallOptions,
 ): Promise<void> {
   const { zip, entries } = await librariesInPackage(path);
   const total = [...entries.values()].reduce((sum, { size }) => sum + size, 0);
   await requireSpace(storage, total, options);
-  await makeRuntime(modules, folder, async into => {
+  const add = async (into: string): Promise<void> => {
     let before = 0;
     for (const [name, entry] of entries) {
       options.report?.({ step: `Unpacking ${name}`, bytes: before, total });
@@ -147,7 +141,8 @@ async function fromPackage(
       before += entry.size;
     }
     options.report?.({ step: 'Unpacked', bytes: total, total });
-  });
+  };
+  await makeRuntime(modules, folder, { ...origin, add });
 }
 
 /** onnxruntime has the provider for Linux on x64 alone, and Windows has DirectML. */

@@ -3,6 +3,7 @@ import {
   copyFile,
   link,
   mkdir,
+  mkdtemp,
   readdir,
   readFile,
   rename,
@@ -48,11 +49,6 @@ export async function isRuntimeFrom(folder: string, path: string): Promise<boole
   return noted === (await originOf(path));
 }
 
-/** Notes for `isRuntimeFrom` where the libraries of a runtime were taken from. */
-export async function noteOrigin(folder: string, path: string): Promise<void> {
-  await writeFile(join(folder, origin), await originOf(path));
-}
-
 const origin = 'origin.json';
 
 async function originOf(path: string): Promise<string> {
@@ -65,27 +61,73 @@ export function isRuntime(folder: string): boolean {
   return existsSync(join(folder, 'node_modules', binaries, 'libonnxruntime_providers_cuda.so'));
 }
 
+/** What is put beside onnxruntime. */
+export interface RuntimeLibraries {
+  /** Noted for `isRuntimeFrom`: where they are taken from. */
+  readonly from?: string;
+  /** Puts them into the folder that it is given. */
+  readonly add: (folder: string) => Promise<void>;
+}
+
 /**
  * Lays out onnxruntime-node in a folder of its own beside further libraries, which onnxruntime 1.30 looks for only where its own
- * library is: linked from the installed packages, or copied, so that those stay as they are. `addLibraries` puts the libraries
- * into the folder that it is given. Nothing is at `folder` before all is there.
+ * library is: linked from the installed packages, or copied, so that those stay as they are. Nothing is at
+ * `folder` before all is there. What is there already stays if it is the same: it may be in use.
  */
 export async function makeRuntime(
   modules: string,
   folder: string,
-  addLibraries: (folder: string) => Promise<void>,
+  { from, add }: RuntimeLibraries,
 ): Promise<void> {
-  const made = `${folder}.new-${process.pid}`;
-  await rm(made, { recursive: true, force: true });
+  await mkdir(dirname(folder), { recursive: true });
+  const made = await mkdtemp(`${folder}.new-`);
   try {
     const into = join(made, 'node_modules');
     for (const path of packages) await linkAll(join(modules, ...path), join(into, ...path));
     await linkAll(join(modules, binaries), join(into, binaries));
-    await addLibraries(join(into, binaries));
-    await rm(folder, { recursive: true, force: true });
-    await rename(made, folder);
+    await add(join(into, binaries));
+    if (from !== undefined) await writeFile(join(made, origin), await originOf(from));
+    await putInPlace(made, folder);
   } finally {
     await rm(made, { recursive: true, force: true });
+  }
+}
+
+/** Other windows may be doing the same: whoever comes second finds it done, or takes the place of what is another. */
+async function putInPlace(made: string, folder: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await rename(made, folder);
+      return;
+    } catch (error) {
+      const isTaken = ['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '');
+      if (!isTaken || attempt === 5) throw error;
+      if (await isSame(made, folder)) return;
+    }
+    await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+/** Whether two folders have the same files, by names and sizes, from the same origin. */
+async function isSame(a: string, b: string): Promise<boolean> {
+  const [one, other] = await Promise.all([a, b].map(contents));
+  return one !== undefined && one === other;
+}
+
+/** Undefined where that cannot be said, as of a folder that is not there, or that another window deletes meanwhile. */
+async function contents(folder: string): Promise<string | undefined> {
+  try {
+    const names = (await readdir(folder, { recursive: true })).sort();
+    const sizes = await Promise.all(
+      names.map(async name => {
+        const found = await stat(join(folder, name));
+        return [name, found.isFile() ? found.size : 'folder'];
+      }),
+    );
+    const noted = await readFile(join(folder, origin), 'utf8').catch(() => '');
+    return JSON.stringify([noted, sizes]);
+  } catch {
+    return undefined;
   }
 }
 

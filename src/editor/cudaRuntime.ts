@@ -1,14 +1,9 @@
 import { join } from 'node:path';
 import type * as vscode from 'vscode';
 import { Failure } from '../common/failure.ts';
-import { runtimeVariable } from '../contracts/devices.ts';
+import type { DeviceChoice } from '../contracts/engine.ts';
 import type { CudaPlaces } from '../cuda/installCuda.ts';
-import {
-  isRuntime,
-  ownRuntimeFolder,
-  runtimeFolder,
-  runtimeVersionIn,
-} from '../cuda/runtimeFolder.ts';
+import { runtimeEnvironment } from '../cuda/runtimeEnvironment.ts';
 import type { Engine } from './engine.ts';
 import { presentFailure } from './presentFailure.ts';
 import { absolute } from './selection.ts';
@@ -24,20 +19,14 @@ export function cudaPlaces({ extensionPath, globalStorageUri }: Context): CudaPl
   };
 }
 
-/** What the engine's processes are to know: the runtime with CUDA's libraries, where it is wanted and there is one. */
-export function engineEnvironment(context: Context): Readonly<Record<string, string>> {
-  if (!['auto', 'cuda'].includes(setting('device'))) return {};
-  const { modules, storage } = cudaPlaces(context);
+/** What a process of the engine's program is to know, for the device that it is asked to run on. */
+export function engineEnvironment(
+  context: Context,
+  device: DeviceChoice = setting('device'),
+): Readonly<Record<string, string>> {
   const own = absolute(setting('cuda.libraries'));
-  const folder = own === undefined ? runtimeFolder : ownRuntimeFolder;
-  const used = folder(storage, runtimeVersionIn(modules));
-  if (!isRuntime(used)) return {};
-  // The libraries of CUDA itself may lie beside the user's.
-  const search = [own, process.env['LD_LIBRARY_PATH']].filter(part => part !== undefined);
-  return {
-    [runtimeVariable]: used,
-    ...(own !== undefined && { LD_LIBRARY_PATH: search.join(':') }),
-  };
+  const searched = process.env['LD_LIBRARY_PATH'];
+  return runtimeEnvironment(cudaPlaces(context), { device, own, searched });
 }
 
 /** Asks, and downloads CUDA's libraries or takes those that the user has; the engine starts anew with them. */
@@ -49,19 +38,30 @@ export async function downloadCudaLibraries(targets: {
   if (await choosing.bringCuda(cudaPlaces(targets.context))) await useNow(targets.engine);
 }
 
-/** Lays out the runtime for the libraries that `loupe.cuda.libraries` names, if it names any. */
-export async function useOwnLibraries(context: Context, engine: Engine): Promise<void> {
+/**
+ * Lays out the runtime for the libraries that `loupe.cuda.libraries` names, if it names any. The engine starts anew where the
+ * runtime was not there before, or where others, or none any more, were 'chosen'.
+ */
+export async function useOwnLibraries(
+  context: Context,
+  engine: Pick<Engine, 'state' | 'restart'>,
+  when: 'at start' | 'chosen',
+): Promise<void> {
   const path = absolute(setting('cuda.libraries'));
-  if (path === undefined) return;
   try {
-    const choosing = await import('./choosing/main.ts');
-    if (await choosing.useCudaLibraries(cudaPlaces(context), path)) await useNow(engine);
+    const isNew = path !== undefined && (await layOut(context, path));
+    if (isNew || when === 'chosen') await useNow(engine);
   } catch (error) {
     presentFailure(Failure.from(error), 'document');
   }
 }
 
-async function useNow(engine: Engine): Promise<void> {
+async function layOut(context: Context, path: string): Promise<boolean> {
+  const choosing = await import('./choosing/main.ts');
+  return choosing.useCudaLibraries(cudaPlaces(context), path);
+}
+
+async function useNow(engine: Pick<Engine, 'state' | 'restart'>): Promise<void> {
   // Its state tells of a failure.
   if (engine.state.kind !== 'off') await engine.restart().catch(() => undefined);
 }

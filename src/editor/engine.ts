@@ -1,8 +1,7 @@
 import * as vscode from 'vscode';
 import { DisposableStore, DisposableValue } from '../common/disposable.ts';
 import { Failure } from '../common/failure.ts';
-import { RestartPolicy, type Restart } from '../common/restartPolicy.ts';
-import { deviceNames, type DeviceState } from '../contracts/devices.ts';
+import type { DeviceState } from '../contracts/devices.ts';
 import type {
   DeviceChoice,
   DomainRequest,
@@ -14,6 +13,7 @@ import type {
   SaeInfo,
 } from '../contracts/engine.ts';
 import type { Caller, CallOptions } from '../messages/calls.ts';
+import { EngineRestarts, type EngineStop } from './engineRestarts.ts';
 import { EngineProcess, engineRole, type EngineProgram } from './engineProcess.ts';
 
 /** A running engine with the selected model and SAE loaded. */
@@ -43,14 +43,6 @@ export interface EngineSelection {
   readonly domains: readonly DomainRequest[];
 }
 
-/** How the engine ended by itself, and whether it is being started again. */
-export interface EngineStop {
-  readonly reason: string;
-  readonly restarting: boolean;
-  /** One sentence: why it is started again without the device that it ran on. */
-  readonly insteadOfDevice?: string;
-}
-
 /** The engine as the editor sees it: off until it is needed, then loading, ready or failed; restarted once by itself. */
 export class Engine implements vscode.Disposable {
   private readonly owned = new DisposableStore();
@@ -62,7 +54,7 @@ export class Engine implements vscode.Disposable {
   private readonly process = this.owned.register(
     new DisposableValue<EngineProcess<EngineContract>>(),
   );
-  private readonly restartPolicy = new RestartPolicy();
+  private readonly restarts = new EngineRestarts();
   private current: EngineState = { kind: 'off' };
   private last: LoadedEngine | undefined;
   private loading: Promise<LoadedEngine> | undefined;
@@ -76,10 +68,8 @@ export class Engine implements vscode.Disposable {
   /** Another device is used, or as much memory; with what was before. */
   readonly onDidChangeDevice = this.deviceChanged.event;
   private currentDevice: DeviceState | undefined;
-  /** What the running process, or the last one that got so far, was asked to run on. */
+  /** What the settings named when the running process, or the last one that got so far, was to load a model. */
   private askedDevice: DeviceChoice | undefined;
-  /** One sentence: why the CPU is to take the place of the device that the settings name. */
-  private insteadOfDevice: string | undefined;
   private readonly program: EngineProgram;
   private readonly selection: () => Promise<EngineSelection>;
   private readonly log: vscode.LogOutputChannel;
@@ -127,7 +117,7 @@ export class Engine implements vscode.Disposable {
 
   /** Ends the process and starts another, on the device that the settings name. */
   async restart(): Promise<void> {
-    this.insteadOfDevice = undefined;
+    this.restarts.forget();
     this.endProcess();
     this.loading = this.loadSelection();
     await this.loading;
@@ -150,9 +140,9 @@ export class Engine implements vscode.Disposable {
       this.enter({ kind: 'loading', step: 'Starting the engine', fraction: null });
       const caller = await this.start();
       const { model: selected, saePath, domains } = await this.selection();
-      const { insteadOfDevice } = this;
+      const { insteadOfDevice } = this.restarts;
       const request = { ...selected, ...(insteadOfDevice !== undefined && { insteadOfDevice }) };
-      this.askedDevice = insteadOfDevice === undefined ? selected.device : 'cpu';
+      this.askedDevice = selected.device;
       stage = 'model';
       const model = await this.loadModel(caller, request, { signal, onProgress });
       stage = 'sae';
@@ -176,13 +166,17 @@ export class Engine implements vscode.Disposable {
 
   private async start(): Promise<Caller<EngineContract>> {
     if (this.process.value) return this.process.value.caller;
-    const started = new EngineProcess<EngineContract>(this.program, engineRole, this.log);
+    const { program, log, restarts } = this;
+    const device = restarts.insteadOfDevice === undefined ? undefined : 'cpu';
+    const started = new EngineProcess<EngineContract>(program, engineRole, log, device);
     this.process.value = started;
     started.onDidStop(reason => this.processStopped(reason));
     this.watchDevice(started);
     try {
       await started.shakeHands();
     } catch (error) {
+      // The pending call hears of the end before the process's own event does, which starts another.
+      if (Failure.is(error, 'stopped')) await started.ended;
       if (this.process.value === started) this.process.value = undefined;
       throw error;
     }
@@ -214,9 +208,11 @@ export class Engine implements vscode.Disposable {
 
   private processStopped(reason: string): void {
     this.log.error(`The engine stopped: ${reason}.`);
-    const restarting = this.restartAfter(reason) !== 'no';
+    const on = { used: this.currentDevice?.device, asked: this.askedDevice };
+    const stop = this.restarts.stopped(Date.now(), reason, on);
+    if (stop.insteadOfDevice !== undefined) this.log.warn(stop.insteadOfDevice);
     this.endProcess();
-    if (restarting) {
+    if (stop.restarting) {
       this.loading = this.loadSelection();
       this.loading.catch(() => undefined); // the state tells
     } else {
@@ -225,27 +221,7 @@ export class Engine implements vscode.Disposable {
       });
       this.fail(failure, 'process');
     }
-    const { insteadOfDevice } = this;
-    this.stopped.fire({ reason, restarting, ...(insteadOfDevice && { insteadOfDevice }) });
-  }
-
-  /** Whether and how it is started again: not on a device on which it has stopped twice. */
-  private restartAfter(reason: string): Restart {
-    const { currentDevice } = this;
-    const askedDevice = this.insteadOfDevice === undefined ? (this.askedDevice ?? 'cpu') : 'cpu';
-    const chosen = currentDevice && deviceNames[currentDevice.device];
-    // A driver may have ended it while the model was being loaded.
-    const name =
-      chosen ?? (askedDevice === 'auto' ? 'the graphics card' : deviceNames[askedDevice]);
-    const restart = this.restartPolicy.stoppedOn(
-      Date.now(),
-      name === deviceNames.cpu ? undefined : name,
-    );
-    if (restart === 'on the CPU') {
-      this.insteadOfDevice = `The engine stopped twice on ${name} (${reason}), and the CPU goes on until it is restarted.`;
-      this.log.warn(this.insteadOfDevice);
-    }
-    return restart;
+    this.stopped.fire(stop);
   }
 
   private endProcess(): void {

@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline';
 import * as vscode from 'vscode';
 import { Failure } from '../common/failure.ts';
 import type { Contract } from '../contracts/call.ts';
-import { engineProtocol, type EngineContract } from '../contracts/engine.ts';
+import { engineProtocol, type DeviceChoice, type EngineContract } from '../contracts/engine.ts';
 import { createCaller, type Caller } from '../messages/calls.ts';
 import { connectChild } from '../messages/childProcess.ts';
 
@@ -25,8 +25,8 @@ export const trainerRole: Role = { name: 'trainer', arguments: ['--role=trainer'
 /** What is forked, and what it is to know besides the environment of this process. */
 export interface EngineProgram {
   readonly path: string;
-  /** Asked anew for each process. */
-  readonly environment: () => Readonly<Record<string, string>>;
+  /** Asked anew for each process, with the device that it is to run on; without one it is the settings'. */
+  readonly environment: (device?: DeviceChoice) => Readonly<Record<string, string>>;
 }
 
 /** One forked engine program in the role that answers to C, from its start to its end. */
@@ -42,7 +42,12 @@ export class EngineProcess<C extends Contract<C>> implements vscode.Disposable {
   private readonly greeter: Caller<Hello>;
   private ending = false;
 
-  constructor(program: EngineProgram, role: Role, log: vscode.LogOutputChannel) {
+  constructor(
+    program: EngineProgram,
+    role: Role,
+    log: vscode.LogOutputChannel,
+    device?: DeviceChoice,
+  ) {
     this.role = role;
     this.onDidStop = this.stopped.event;
     this.child = fork(program.path, role.arguments, {
@@ -50,7 +55,7 @@ export class EngineProcess<C extends Contract<C>> implements vscode.Disposable {
       // In desktop VS Code, process.execPath is Electron.
       env: {
         ...process.env,
-        ...program.environment(),
+        ...program.environment(device),
         ...{ ELECTRON_RUN_AS_NODE: '1', NODE_OPTIONS: '' },
       },
       serialization: 'advanced',

@@ -51,7 +51,7 @@ async function planned(
   return window.withProgress(options, async (progress, token) => {
     const abort = new AbortController();
     token.onCancellationRequested(() => abort.abort());
-    const trainer = training.here().startTrainer();
+    const trainer = training.here().startTrainer(request.model);
     try {
       await trainer.ready;
       return await trainer.caller.call('planFit', request, {

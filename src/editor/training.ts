@@ -12,7 +12,7 @@ import { hasEnded, type TrainingJob } from './trainingJob.ts';
 import { TrainingLock } from './trainingLock.ts';
 import { presentDone, presentTrainingFailure } from './trainingNotices.ts';
 import { TrainingPlanner } from './trainingPlanner.ts';
-import { type FinishedTraining, type Trainer, TrainingQueue } from './trainingQueue.ts';
+import { type FinishedTraining, type StartTrainer, TrainingQueue } from './trainingQueue.ts';
 import { TrainingReports } from './trainingReports.ts';
 import { fitRequest, trainingDraft } from './trainingRequest.ts';
 import { TrainingStore } from './trainingStore.ts';
@@ -34,7 +34,7 @@ export interface WorkspaceTraining {
   readonly domainsFolder: string;
   readonly routersFolder: string;
   /** A process for a plan; whoever asks for it ends it. */
-  readonly startTrainer: () => Trainer;
+  readonly startTrainer: StartTrainer;
 }
 
 const shownKey = 'training.shown';
@@ -72,7 +72,7 @@ export class Training implements vscode.Disposable {
     const { storageUri } = context;
     if (storageUri?.scheme !== 'file') return;
     const changed = (): void => this.changed.fire();
-    const start = (): ReturnType<typeof startTrainer> => startTrainer(program, log);
+    const start: StartTrainer = ({ device = 'cpu' }) => startTrainer(program, log, device);
     const trainings = join(storageUri.fsPath, 'trainings');
     const domainsFolder = join(storageUri.fsPath, 'domains');
     const routersFolder = join(storageUri.fsPath, 'routers');

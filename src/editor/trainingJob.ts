@@ -1,3 +1,4 @@
+import { deviceNames } from '../contracts/devices.ts';
 import type { ModelRequest } from '../contracts/engine.ts';
 import type { RouterFitRequest } from '../contracts/routerFit.ts';
 import type { BoostRequest, TrainingProgress } from '../contracts/trainer.ts';
@@ -51,6 +52,21 @@ export function newJob(task: TrainingTask, now: number): TrainingJob {
     notice: null,
     report: null,
   };
+}
+
+/** What a job asks for besides the CPU, as people know it, or 'auto'; undefined where that is nothing. */
+export function askedDevice({ kind, request }: TrainingJob): string | undefined {
+  if (kind === 'residual' && request.tensorflow) return 'TensorFlow';
+  const { device = 'cpu' } = request.model;
+  if (device === 'cpu') return undefined;
+  return device === 'auto' ? device : deviceNames[device];
+}
+
+/** What a job runs on besides the CPU: until its first step says so, what it asks for. */
+export function deviceOf(job: TrainingJob): string | undefined {
+  const asked = askedDevice(job);
+  const used = job.progress?.device ?? asked;
+  return asked === undefined || used === deviceNames.cpu ? undefined : used;
 }
 
 /** The same job on the CPU. */

@@ -2,7 +2,7 @@ import { Failure } from '../common/failure.ts';
 import type { LoadProgress } from '../contracts/engine.ts';
 import type { BoostRequest } from '../contracts/trainer.ts';
 import type { PlanChoice, PlanState } from '../contracts/trainingPanel.ts';
-import type { Trainer } from './trainingQueue.ts';
+import type { StartTrainer } from './trainingQueue.ts';
 
 /** A training that the user has asked for and not started yet. */
 export interface TrainingDraft {
@@ -14,12 +14,12 @@ export interface TrainingDraft {
 
 /** Reads the text of one draft at a time, in a process that ends with the plan. */
 export class TrainingPlanner {
-  private readonly startTrainer: () => Trainer;
+  private readonly startTrainer: StartTrainer;
   private readonly onChange: () => void;
   private work = new AbortController();
   private current: { readonly draft: TrainingDraft; readonly state: PlanState } | undefined;
 
-  constructor(startTrainer: () => Trainer, onChange: () => void) {
+  constructor(startTrainer: StartTrainer, onChange: () => void) {
     this.startTrainer = startTrainer;
     this.onChange = onChange;
   }
@@ -39,7 +39,7 @@ export class TrainingPlanner {
       this.onChange();
     };
     enter({ kind: 'reading', name, step: 'Starting the trainer', fraction: null });
-    const trainer = this.startTrainer();
+    const trainer = this.startTrainer(request.model);
     signal.addEventListener('abort', () => trainer.dispose(), { once: true });
     try {
       await trainer.ready;

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Failure } from '../common/failure.ts';
 import { RestartPolicy } from '../common/restartPolicy.ts';
 import type { BoostReport } from '../contracts/boostReport.ts';
+import type { ModelRequest } from '../contracts/engine.ts';
 import type { RouterFitReport } from '../contracts/routerFit.ts';
 import type { TrainerContract, TrainingProgress } from '../contracts/trainer.ts';
 import type { Caller } from '../messages/calls.ts';
@@ -11,6 +12,8 @@ import {
   hasEnded,
   newJob,
   onCpu,
+  askedDevice,
+  deviceOf,
   type JobRecord,
   type TrainingJob,
   type TrainingTask,
@@ -28,9 +31,12 @@ export interface Trainer {
   dispose(): void;
 }
 
+/** Starts a process for work on the device that a model is asked to run on. */
+export type StartTrainer = (model: Pick<ModelRequest, 'device'>) => Trainer;
+
 export interface TrainingQueueParts {
   readonly store: TrainingStore;
-  readonly startTrainer: () => Trainer;
+  readonly startTrainer: StartTrainer;
   /** Something about a job or the list has changed. */
   readonly onChange: () => void;
   readonly onDone: (done: FinishedTraining) => void;
@@ -64,7 +70,8 @@ const saveEvery = 2_000;
 /**
  * The trainings of a workspace, one at a time in the order in which they were queued; a paused one keeps its turn.
  * What was running when the window closed goes on from its checkpoint when the queue is opened again, and so does one
- * whose process stops by itself, unless that happens again within a minute.
+ * whose process stops by itself: the second time on the CPU if a device was in use, and else not where that happens again within a
+ * minute.
  */
 export class TrainingQueue {
   private readonly parts: TrainingQueueParts;
@@ -186,7 +193,7 @@ export class TrainingQueue {
   private async runJob(run: Run, job: TrainingJob): Promise<void> {
     const { id, abort } = run;
     try {
-      const trainer = (run.trainer = this.parts.startTrainer());
+      const trainer = (run.trainer = this.parts.startTrainer(job.request.model));
       await trainer.ready;
       // Paused or cancelled while the process started.
       if (this.jobs.get(id)?.status === 'running') await this.train(run, trainer, job);
@@ -226,29 +233,22 @@ export class TrainingQueue {
       return;
     }
     const reason = isDevice ? failure.message : ((await trainer?.ended) ?? 'unknown reason');
-    this.parts.log(`The trainer stopped: ${reason}.`);
-    if (this.jobs.get(id)?.status === 'paused') return; // it starts when it is resumed
-    const policy = this.restarts.get(id) ?? new RestartPolicy();
-    this.restarts.set(id, policy);
-    if (policy.stopped(this.parts.now())) {
-      this.change(id, {
-        notice: `The trainer stopped (${reason}) and went on from its checkpoint.`,
-      });
-    } else if (isDevice) {
-      this.leaveDevice(id, reason);
-    } else {
-      const action = 'Resume it: it goes on from its checkpoint.';
-      this.fail(id, new Failure('stopped', `The trainer stopped again (${reason}).`, { action }));
-    }
-  }
-
-  /** A device that failed twice is left: the CPU goes on from the checkpoint. */
-  private leaveDevice(id: string, reason: string): void {
+    this.parts.log(`The trainer stopped: ${reason}`);
     const job = this.jobs.get(id);
-    if (!job) return;
-    const notice = `${reason} The CPU went on from the checkpoint.`;
-    this.jobs.set(id, onCpu(job));
-    this.change(id, { notice });
+    if (!job || job.status === 'paused') return; // it starts when it is resumed
+    const policy = this.restarts.get(id) ?? new RestartPolicy(Infinity);
+    this.restarts.set(id, policy);
+    const device = isDevice ? askedDevice(job) : deviceOf(job);
+    const restart = policy.stoppedOn(this.parts.now(), device);
+    if (restart === 'no') {
+      const action = 'Resume it: it goes on from its checkpoint.';
+      const message = `The trainer stopped again (${shortened(reason)}).`;
+      this.fail(id, new Failure('stopped', message, { action }));
+      return;
+    }
+    if (restart === 'on the CPU') this.jobs.set(id, onCpu(job));
+    const left = restart === 'on the CPU' ? device : undefined;
+    this.change(id, { notice: isDevice ? lostNotice(reason, left) : stopNotice(reason, left) });
   }
 
   private fail(id: string, failure: Failure): void {
@@ -297,6 +297,25 @@ export class TrainingQueue {
       this.parts.log(`${folder} could not be deleted: ${String(error)}`);
     });
   }
+}
+
+/** One sentence: that the process ended by itself, and what goes on; with the device that was left, if one was. */
+function stopNotice(reason: string, left: string | undefined): string {
+  if (left === undefined) return `The trainer stopped (${reason}) and went on from its checkpoint.`;
+  // Which one 'auto' took is not known before the first step.
+  const where = left === 'auto' ? '' : ` on ${left}`;
+  return `The trainer stopped twice${where} (${reason}), and the CPU went on from its checkpoint.`;
+}
+
+/** The same of a device that failed, with the sentence that names it. */
+function lostNotice(reason: string, left: string | undefined): string {
+  const who = left === undefined ? 'the training' : 'the CPU';
+  return `${shortened(reason)}, and ${who} went on from its checkpoint.`;
+}
+
+/** A sentence as a part of another. */
+function shortened(sentence: string): string {
+  return sentence.replace(/\.$/, '');
 }
 
 /** The base is frozen: what was measured of it stays known when the trainer starts again. */

@@ -52,20 +52,39 @@ describe('looksBinary', () => {
 describe('RestartPolicy', () => {
   it('starts again once, but not when the process stops again within a minute', () => {
     const policy = new RestartPolicy();
-    assert.equal(policy.stopped(1_000), true);
-    assert.equal(policy.stopped(60_000), false);
-    assert.equal(policy.stopped(119_000), false);
-    assert.equal(policy.stopped(180_001), true);
+    assert.equal(policy.stoppedOn(1_000, undefined), 'as it was');
+    assert.equal(policy.stoppedOn(60_000, undefined), 'no');
+    assert.equal(policy.stoppedOn(119_000, undefined), 'no');
+    assert.equal(policy.stoppedOn(180_001, undefined), 'as it was');
   });
 
-  it('leaves a device on which the process stopped twice within a minute, and gives up on the CPU', () => {
+  it('leaves a device on which the process stopped twice, and gives up on the CPU', () => {
     const policy = new RestartPolicy();
     assert.equal(policy.stoppedOn(1_000, 'WebGPU'), 'as it was');
     assert.equal(policy.stoppedOn(20_000, 'WebGPU'), 'on the CPU');
     assert.equal(policy.stoppedOn(30_000, undefined), 'no');
+  });
+
+  it('leaves it too where the process takes minutes to load there, but not for stops hours apart', () => {
+    const minute = 60_000;
+    const policy = new RestartPolicy();
+    assert.equal(policy.stoppedOn(0, 'the graphics card'), 'as it was');
+    assert.equal(policy.stoppedOn(29 * minute, 'CUDA'), 'on the CPU');
     const rare = new RestartPolicy();
-    assert.equal(rare.stoppedOn(1_000, 'CUDA'), 'as it was');
-    assert.equal(rare.stoppedOn(62_000, 'CUDA'), 'as it was');
+    assert.equal(rare.stoppedOn(0, 'CUDA'), 'as it was');
+    assert.equal(rare.stoppedOn(120 * minute, 'CUDA'), 'as it was');
+  });
+
+  it('takes a stop on the CPU for none of the device', () => {
+    const policy = new RestartPolicy();
+    assert.equal(policy.stoppedOn(0, undefined), 'as it was');
+    assert.equal(policy.stoppedOn(30_000, 'WebGPU'), 'as it was');
+  });
+
+  it('remembers a device for as long as it is told to', () => {
+    const policy = new RestartPolicy(Infinity);
+    assert.equal(policy.stoppedOn(0, 'WebGPU'), 'as it was');
+    assert.equal(policy.stoppedOn(1e9, 'WebGPU'), 'on the CPU');
   });
 });
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, beforeEach, describe, it } from 'node:test';
 import { Failure } from '../../src/common/failure.ts';
+import type { DeviceChoice } from '../../src/contracts/engine.ts';
 import {
   extendCurve,
   parseJob,
@@ -20,6 +21,8 @@ let trainers: FakeTrainer[];
 let done: string[];
 let failed: string[];
 let logged: string[];
+/** The device of each trainer's job. */
+let startedFor: (DeviceChoice | undefined)[];
 let now: number;
 const windows: TrainingQueue[] = [];
 
@@ -27,6 +30,7 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 beforeEach(() => {
   storage = mkdtempSync(join(folder, 'storage-'));
   [trainers, done, failed, logged, now] = [[], [], [], [], 1_000_000];
+  startedFor = [];
 });
 afterEach(() => {
   for (const queue of windows.splice(0)) queue.dispose();
@@ -38,7 +42,8 @@ async function openWindow(): Promise<{ queue: TrainingQueue; store: TrainingStor
   const store = new TrainingStore(join(storage, 'trainings'), message => void log(message));
   const queue = new TrainingQueue({
     store,
-    startTrainer: () => {
+    startTrainer: ({ device }) => {
+      startedFor.push(device);
       const trainer = new FakeTrainer();
       trainers.push(trainer);
       return trainer;
@@ -62,6 +67,10 @@ const request = (name: string): TrainingTask => ({
   kind: 'residual',
   request: boostRequest(name, domainFolder(name)),
 });
+const requestOn = (name: string, device: DeviceChoice): TrainingTask => {
+  const asked = boostRequest(name, domainFolder(name));
+  return { kind: 'residual', request: { ...asked, model: { ...asked.model, device } } };
+};
 const statuses = (queue: TrainingQueue): string[] =>
   queue.all.map(({ request: { name }, status }) => `${name} ${status}`);
 
@@ -247,22 +256,94 @@ describe('a trainer that is killed', () => {
     await trainer(3, 'boost chemistry');
   });
 
-  it('whose device fails starts anew on it, and the second time on the CPU', async () => {
+  it('whose device fails starts anew on it, and the second time on the CPU, however late that is', async () => {
     const { queue } = await openWindow();
-    await queue.add(request('chemistry'));
+    await queue.add(requestOn('chemistry', 'auto'));
     const lost = new Failure('device-lost', 'WebGPU failed: the device was lost.');
     (await trainer(0, 'boost chemistry')).fail(lost);
     await trainer(1, 'boost chemistry');
-    assert.match(String(jobOf(queue, 'chemistry')?.notice), /device was lost.*checkpoint/);
-    assert.equal(jobOf(queue, 'chemistry')?.request.model.device, undefined);
+    const noticeNow = (): string | null | undefined => jobOf(queue, 'chemistry')?.notice;
+    assert.equal(
+      noticeNow(),
+      'WebGPU failed: the device was lost, and the training went on from its checkpoint.',
+    );
+    assert.equal(jobOf(queue, 'chemistry')?.request.model.device, 'auto');
+    now += 600_000;
+    // The steps were the CPU's, the activations the device's.
+    (await trainer(1, 'boost chemistry')).progress({ device: 'CPU' });
+    await until('progress', () => jobOf(queue, 'chemistry')?.progress?.device === 'CPU');
     (await trainer(1, 'boost chemistry')).fail(lost);
     const third = await trainer(2, 'boost chemistry');
-    assert.match(String(jobOf(queue, 'chemistry')?.notice), /The CPU went on/);
+    assert.equal(
+      noticeNow(),
+      'WebGPU failed: the device was lost, and the CPU went on from its checkpoint.',
+    );
     assert.equal(jobOf(queue, 'chemistry')?.request.model.device, 'cpu');
     third.finish('chemistry');
     await until('done', () => done.length === 1);
     assert.deepEqual(failed, []);
     assert.ok(trainers[0]?.disposed && trainers[1]?.disposed);
+  });
+
+  it('twice on a device goes on on the CPU, said, and fails where that stops at once too', async () => {
+    const { queue } = await openWindow();
+    await queue.add(requestOn('chemistry', 'auto'));
+    for (const index of [0, 1]) {
+      const process = await trainer(index, 'boost chemistry');
+      process.progress({ device: 'WebGPU', step: 10 + index });
+      await until('progress', () => jobOf(queue, 'chemistry')?.progress?.step === 10 + index);
+      process.kill();
+      now += 200_000;
+    }
+    const third = await trainer(2, 'boost chemistry');
+    assert.equal(jobOf(queue, 'chemistry')?.request.model.device, 'cpu');
+    assert.equal(
+      jobOf(queue, 'chemistry')?.notice,
+      'The trainer stopped twice on WebGPU (signal SIGKILL), and the CPU went on from its checkpoint.',
+    );
+    now += 100_000;
+    third.kill();
+    (await trainer(3, 'boost chemistry')).kill();
+    await until('failed', () => failed.length === 1);
+  });
+
+  it('twice before its device is known goes on on the CPU too', async () => {
+    const { queue } = await openWindow();
+    await queue.add(requestOn('chemistry', 'cuda'));
+    (await trainer(0, 'boost chemistry')).kill();
+    (await trainer(1, 'boost chemistry')).kill();
+    await trainer(2, 'boost chemistry');
+    assert.deepEqual(startedFor, ['cuda', 'cuda', 'cpu']);
+    assert.match(String(jobOf(queue, 'chemistry')?.notice), /twice on CUDA .*the CPU went on/);
+    assert.deepEqual(failed, []);
+  });
+
+  it('twice before anybody knows what auto took goes on on the CPU, and names no device', async () => {
+    const { queue } = await openWindow();
+    await queue.add(requestOn('chemistry', 'auto'));
+    (await trainer(0, 'boost chemistry')).kill();
+    await trainer(1, 'boost chemistry');
+    const notices = [jobOf(queue, 'chemistry')?.notice];
+    (await trainer(1, 'boost chemistry')).kill();
+    await trainer(2, 'boost chemistry');
+    notices.push(jobOf(queue, 'chemistry')?.notice);
+    assert.deepEqual(notices, [
+      'The trainer stopped (signal SIGKILL) and went on from its checkpoint.',
+      'The trainer stopped twice (signal SIGKILL), and the CPU went on from its checkpoint.',
+    ]);
+  });
+
+  it('on the CPU that auto took is started again once', async () => {
+    const { queue } = await openWindow();
+    await queue.add(requestOn('chemistry', 'auto'));
+    for (const index of [0, 1]) {
+      const process = await trainer(index, 'boost chemistry');
+      process.progress({ device: 'CPU', step: 10 + index });
+      await until('progress', () => jobOf(queue, 'chemistry')?.progress?.step === 10 + index);
+      process.kill();
+    }
+    await until('failed', () => failed.length === 1);
+    assert.equal(jobOf(queue, 'chemistry')?.request.model.device, 'auto');
   });
 
   it('is started again and again when that happens minutes apart', async () => {

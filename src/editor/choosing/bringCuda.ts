@@ -13,7 +13,7 @@ import { reporter } from './hubDownload.ts';
 
 const [yes, own] = ['Download', 'Choose a Folder'];
 
-/** Tells what would be downloaded, and does so if the user agrees; resolves to whether there is a new runtime. */
+/** Tells what would be downloaded, and does so if the user agrees; resolves to whether the engine is to start anew for it. */
 export async function bringCuda(places: CudaPlaces): Promise<boolean> {
   const told = await withProgress('Asking for the size of CUDA’s libraries', ({ signal }) =>
     offerCuda(places, signal).catch((error: unknown) => Failure.from(error)),
@@ -48,9 +48,10 @@ export async function bringCuda(places: CudaPlaces): Promise<boolean> {
     void vscode.window.showInformationMessage(text);
     return false;
   }
-  if (setting('cuda.libraries') !== '') await changeSetting('cuda.libraries', '');
   if (!['auto', 'cuda'].includes(setting('device'))) void offerCudaDevice();
-  return true;
+  if (setting('cuda.libraries') === '') return true;
+  await changeSetting('cuda.libraries', ''); // the setting's change does the rest
+  return false;
 }
 
 /** Lays out the runtime with the libraries at the path that the setting names; resolves to whether it was not there before. */

@@ -1,0 +1,29 @@
+import { DisposableStore } from '../common/disposable.ts';
+import type { Engine } from './engine.ts';
+import { onDidChangeSettings } from './settings.ts';
+
+/** What follows the settings that it was started with. */
+export interface Followers {
+  readonly engine: Pick<Engine, 'state' | 'reload' | 'restart'>;
+  readonly layerMaps: { reload(): void };
+  /** Other CUDA libraries were named, or none any more. */
+  readonly librariesChosen: () => void;
+}
+
+/** Has what is loaded follow the settings: at once, where the engine is in use. */
+export function followSettings({ engine, layerMaps, librariesChosen }: Followers): DisposableStore {
+  const owned = new DisposableStore();
+  for (const followed of [
+    onDidChangeSettings(['model.path', 'threads'], () => layerMaps.reload()),
+    onDidChangeSettings(['model.path', 'sae.path', 'threads', 'precision'], () => engine.reload()),
+    onDidChangeSettings(['device'], () => deviceChosen(engine)),
+    onDidChangeSettings(['cuda.libraries'], librariesChosen),
+  ])
+    owned.register(followed);
+  return owned;
+}
+
+/** A process of its own for the device: another runtime may be needed, and what failed before may be tried again. */
+function deviceChosen(engine: Followers['engine']): void {
+  if (engine.state.kind !== 'off') engine.restart().catch(() => undefined); // the state tells
+}
