@@ -59,6 +59,8 @@ export class Session {
   private session: InferenceSession;
   private instead: InPlaceOfDevice | undefined;
   private onDevice: boolean;
+  /** The move to what goes in the device's place, once one has begun: runs wait for it. */
+  private moving: Promise<void> | undefined;
   private readonly left: readonly string[];
   private disposed = false;
 
@@ -83,6 +85,8 @@ export class Session {
     feeds: Readonly<Record<string, Tensor>>,
     fetches: readonly string[] = this.session.outputNames,
   ): Promise<Readonly<Record<string, Tensor>>> {
+    const { moving } = this;
+    if (moving) await moving;
     if (this.disposed) throw new Failure('stopped', 'The model was unloaded while it was in use.');
     const reliesOnDevice = Object.values(feeds).some(({ location }) => location !== 'cpu');
     if (reliesOnDevice && !this.onDevice) throw new LostWithDevice();
@@ -90,8 +94,10 @@ export class Session {
       return await this.fetched(feeds, fetches);
     } catch (error) {
       const failure = runtimeFailure(error, 'The run failed');
-      if (!this.instead) throw failure;
-      await this.leaveDevice(this.instead, failure);
+      if (this.instead) this.moving = this.leaveDevice(this.instead, failure);
+      // Another run may have left the device meanwhile, and let go of the session that this one was on.
+      if (this.moving === moving) throw failure;
+      await this.moving;
       if (reliesOnDevice) throw new LostWithDevice();
       return this.run(feeds, fetches);
     }
@@ -105,7 +111,12 @@ export class Session {
   async dispose(): Promise<void> {
     if (this.disposed) return;
     this.disposed = true;
-    await this.session.release();
+    // A move that failed has let go of the session, and opened none.
+    const isThere = await (this.moving ?? Promise.resolve()).then(
+      () => true,
+      () => false,
+    );
+    if (isThere) await this.session.release();
   }
 
   /**

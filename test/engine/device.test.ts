@@ -326,6 +326,28 @@ describe('a session whose device fails', () => {
     });
   }
 
+  it('takes all of its runs in progress along, and those that come meanwhile', async () => {
+    const failures: Failure[] = [];
+    const session = lost('Device is lost.', why => failures.push(why));
+    const runs = [1, 2, 3].map(() => session.run(feeds));
+    await new Promise(resolve => setImmediate(resolve));
+    for (const { y } of await Promise.all([...runs, session.run(feeds)])) {
+      assert.deepEqual(y?.data, Float32Array.of(2, 4));
+    }
+    assert.equal(failures.length, 1);
+    await session.dispose();
+  });
+
+  it('lets go of the session in its place, where it is disposed of meanwhile', async () => {
+    const session = lost('Device is lost.', () => undefined);
+    const run = session.run(feeds);
+    await new Promise(resolve => setImmediate(resolve));
+    await Promise.all([
+      session.dispose(),
+      assert.rejects(run, error => Failure.is(error, 'stopped')),
+    ]);
+  });
+
   it('fails with it where the device itself was asked for', async () => {
     await assert.rejects(lost('Device is lost.').run(feeds), /The run failed: Device is lost\./);
   });
