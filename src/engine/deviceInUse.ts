@@ -23,6 +23,7 @@ export class DeviceInUse {
   private reasons: readonly string[] = [];
   private placement: Placement | undefined;
   private failed = false;
+  private half = false;
   private readonly options: DeviceOptions;
 
   private constructor(options: DeviceOptions) {
@@ -43,6 +44,11 @@ export class DeviceInUse {
 
   get device(): Device {
     return this.current;
+  }
+
+  /** Whether the device has arithmetic of float16; the CPU has none. */
+  get float16(): boolean {
+    return this.half;
   }
 
   /** What to say of it. */
@@ -71,6 +77,7 @@ export class DeviceInUse {
       if (probe.works) {
         this.current = device;
         this.placement = probe.placement;
+        this.half = probe.float16;
         if (probe.placement) this.options.warn?.(placementText(device, probe.placement));
         return;
       }
@@ -86,6 +93,7 @@ export class DeviceInUse {
 
   private leave(device: Device, why: Failure): void {
     this.current = 'cpu';
+    this.half = false;
     // The first reason; the other sessions follow it.
     if (this.failed) return;
     this.failed = true;

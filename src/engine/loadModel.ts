@@ -1,7 +1,7 @@
 import { realpath } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { Failure } from '../common/failure.ts';
-import type { LoadProgress, ModelInfo, ModelRequest } from '../contracts/engine.ts';
+import type { Device, LoadProgress, ModelInfo, ModelRequest } from '../contracts/engine.ts';
 import { readFittedRouters, requireFitting } from '../lime/fittedRouters.ts';
 import type { Weights } from '../models/decoderGraph.ts';
 import type { ModelConfig, Tokenizer } from '../models/model.ts';
@@ -22,8 +22,13 @@ export interface LoadedModel {
   readonly weights: Weights;
   readonly threads: number;
   readonly on: DeviceInUse;
-  /** Whether runs of it compute products with weights in float16; what differentiates it does not. */
-  readonly float16?: boolean;
+  /**
+   * What is told of its precision, where runs of it on its device compute products with weights in float16; those on the CPU,
+   * and what differentiates it, do not. Absent: `info.precision` holds there too.
+   */
+  readonly float16?: string | undefined;
+  /** Whether the device's failures are thrown: what is tried on it, to be told of, does not leave it for good. */
+  readonly isTrial?: boolean;
 }
 
 /** Beyond this part of the machine's memory weights stay mapped, rather than copied for the kernels. */
@@ -31,8 +36,10 @@ const copiedPart = 1 / 4;
 
 /** How sessions of the model are to be opened, on its device or another. */
 export function sessionOptions(
-  { weights, threads, on }: LoadedModel,
-  where: Pick<SessionOptions, 'device' | 'deviceFailed'> = on.sessionOptions,
+  { weights, threads, on, isTrial = false }: LoadedModel,
+  where: Pick<SessionOptions, 'device' | 'deviceFailed'> = isTrial
+    ? { device: on.device }
+    : on.sessionOptions,
 ): SessionOptions {
   const mapped = [...weights.values()];
   const bytes = mapped.reduce((sum, { byteLength }) => sum + byteLength, 0);
@@ -44,6 +51,11 @@ export function sessionOptions(
       lacks[where.device ?? 'cpu'].sixteenBits !== true &&
       mapped.some(({ type }) => type !== undefined && type !== 'float32'),
   };
+}
+
+/** Whether runs of the model there compute products with weights in float16. */
+export function isFloat16({ float16 }: LoadedModel, on: Device): boolean {
+  return float16 !== undefined && on !== 'cpu';
 }
 
 export interface LoadOptions {
