@@ -56,7 +56,10 @@ export interface ModelRequest {
   readonly device?: DeviceChoice;
   /** One sentence: why the CPU is to take the place of the device that is asked for. */
   readonly insteadOfDevice?: string;
-  /** What the products with weights are computed in; 'auto' unless given. */
+  /**
+   * What the products with weights are computed in; 'float32' unless given: only what is asked to trains or measures in
+   * float16.
+   */
   readonly precision?: PrecisionChoice;
 }
 

@@ -84,7 +84,7 @@ export class ModelRunner {
 
   static async open(request: ModelRequest, options: LoadOptions = {}): Promise<ModelRunner> {
     const model = await loadModel(request, options);
-    return new ModelRunner(await inPrecision(model, request.precision ?? 'auto', options));
+    return new ModelRunner(await inPrecision(model, request.precision ?? 'float32', options));
   }
 
   /** With the device that it runs on now, and the precision there. */
