@@ -15,7 +15,7 @@ export interface DeviceOptions extends ProbeOptions {
 }
 
 /** How many times as long as the CPU a device that nobody asked for may take for the small run. */
-const slowest = 2;
+const slowest = 1;
 
 /** What a model and its SAEs run on: the device that was chosen, until it fails. */
 export class DeviceInUse {
@@ -31,8 +31,8 @@ export class DeviceInUse {
   }
 
   /**
-   * Of 'auto', the first device of this machine whose test run, in a process of its own, succeeds and is not much slower than
-   * the CPU's; another one where its test run succeeds. The CPU otherwise, and the reasons are told.
+   * Of 'auto', the first device of this machine whose test run, in a process of its own, succeeds and is no slower than the
+   * CPU's; another one where its test run succeeds. The CPU otherwise, and the reasons are told.
    */
   static async choose(asked: DeviceChoice, options: DeviceOptions = {}): Promise<DeviceInUse> {
     const use = new DeviceInUse(options);

@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { throwIfCancelled } from '../common/cancelled.ts';
 import { Failure } from '../common/failure.ts';
@@ -14,10 +15,9 @@ export type Probe =
 export interface ProbeOptions {
   readonly signal?: AbortSignal | undefined;
   readonly milliseconds?: number;
-  /**
-   * How many times as long as the CPU the device may take for the small run, of which most is getting there and back; any
-   * time unless given.
-   */
+  /** Of the CPU, whose time the device's is compared with; as many as there are processors unless given. */
+  readonly threads?: number;
+  /** How many times as long as the CPU the device may take for the small run; any time unless given. */
   readonly slowest?: number;
   /** What to fork in place of the engine. */
   readonly program?: string;
@@ -32,14 +32,15 @@ const programs = ['./main.ts', './engine.js'];
 /** Most characters of what a driver says that are looked at. */
 const longestSaid = 65_536;
 
-/** What devices have shown that worked: they are not tried again by this process. */
-const known = new Map<Device, ProbeFindings>();
+/** What devices have shown that worked, beside that many threads: they are not tried again by this process. */
+const known = new Map<string, ProbeFindings>();
 
 /** Tries a device in a process of its own, so that whatever its driver does ends that process alone. */
 export async function probeDevice(device: Device, options: ProbeOptions = {}): Promise<Probe> {
-  const { program } = options;
-  const before = program === undefined ? known.get(device) : undefined;
-  const answer = before ?? (await answerOf(device, options));
+  const { program, threads = availableParallelism() } = options;
+  const key = `${device} ${threads}`;
+  const before = program === undefined ? known.get(key) : undefined;
+  const answer = before ?? (await answerOf(device, threads, options));
   if (typeof answer === 'string') return { works: false, reason: answer };
   const { difference, milliseconds, cpuMilliseconds } = answer;
   if (!(difference < tolerance)) {
@@ -50,15 +51,20 @@ export async function probeDevice(device: Device, options: ProbeOptions = {}): P
     const times = [milliseconds, cpuMilliseconds].map(time => `${time.toPrecision(2)} ms`);
     return { works: false, reason: `its test run took ${times[0]}, the CPU's ${times[1]}` };
   }
-  if (program === undefined) known.set(device, answer);
+  if (program === undefined) known.set(key, answer);
   return { works: true, ...answer };
 }
 
 /** Settles with what the process told, or with why it told nothing; the process has ended by then, or is being ended. */
-function answerOf(device: Device, options: ProbeOptions): Promise<ProbeFindings | string> {
+function answerOf(
+  device: Device,
+  threads: number,
+  options: ProbeOptions,
+): Promise<ProbeFindings | string> {
   const { signal, milliseconds = 60_000 } = options;
   throwIfCancelled(signal);
-  const child = fork(options.program ?? engineProgram(), [`--role=probe`, `--device=${device}`], {
+  const asked = ['--role=probe', `--device=${device}`, `--threads=${threads}`];
+  const child = fork(options.program ?? engineProgram(), asked, {
     env: { ...process.env, ELECTRON_RUN_AS_NODE: '1' },
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

@@ -71,9 +71,11 @@ export async function loadModel(request: ModelRequest, options: LoadOptions): Pr
   const { cacheFolder } = request;
   const step = (name: string, from: number, to: number) => (fraction: number) =>
     options.report?.({ step: name, fraction: from + fraction * (to - from) });
-  // Devices are tried in processes of their own while the files are read.
+  // Devices are tried in processes of their own while the files are read. What is read for the first time takes a processor
+  // from the CPU's runs there, in the device's favour; the fastest of a few runs suffers least, and trying devices before would
+  // add a process's start to every load.
   const choosing = DeviceInUse.choose(request.device ?? 'cpu', {
-    ...{ signal, warn: options.warn },
+    ...{ signal, warn: options.warn, threads: request.threads },
     instead: request.insteadOfDevice,
   });
   choosing.catch(() => undefined);

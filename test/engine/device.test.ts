@@ -151,6 +151,30 @@ describe("a model that is to run on 'auto'", () => {
   });
 });
 
+describe('a device that nobody asked for', () => {
+  for (const [threads, device, note] of [
+    [3, 'webgpu', undefined],
+    [7, 'cpu', "WebGPU is not used: its test run took 3.0 ms, the CPU's 2.9 ms."],
+  ] as const) {
+    it(`is to be as fast as the CPU with the model's threads: ${threads}`, async () => {
+      const source = `
+        const cpuMilliseconds = process.argv.includes('--threads=7') ? 2.9 : 3;
+        process.send({ difference: 0, milliseconds: 3, cpuMilliseconds, float16: false }); ${forever}`;
+      const path = await program('asFast', source);
+      const candidates = ['webgpu'] as const;
+      const use = await DeviceInUse.choose('auto', { program: path, threads, candidates });
+      assert.deepEqual([use.device, use.state.note], [device, note]);
+    });
+  }
+
+  it('is compared with the fastest of a few runs on the CPU', async () => {
+    const probe = await probeDevice('cpu', { threads: 1 });
+    assert.ok(probe.works && probe.difference < 1e-6, JSON.stringify(probe));
+    assert.ok(probe.milliseconds > 0 && probe.milliseconds < Infinity);
+    assert.ok(probe.cpuMilliseconds > 0 && probe.cpuMilliseconds < Infinity);
+  });
+});
+
 describe('a model that is to run on one device', () => {
   it('runs on it however slow it is', async () => {
     const path = await program('slow', told({ ...good, milliseconds: 4000 }));

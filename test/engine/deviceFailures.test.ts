@@ -132,7 +132,8 @@ describe('the precision of a model whose request names none', () => {
       after: 1e9,
     });
     const { caller, said } = start(environment);
-    const { precision: _none, ...plain } = request('webgpu');
+    const { path, cacheFolder, threads, device = 'webgpu' } = request('webgpu');
+    const plain = { path, cacheFolder, threads, device };
     const info = await caller.call('loadModel', plain);
     assert.equal(info.device, 'WebGPU', said());
     assert.match(info.precision, /^float32[^()]*$/);
