@@ -1,7 +1,13 @@
 import type { Failure } from '../common/failure.ts';
 import { deviceNames, type DeviceState, type Placement } from '../contracts/devices.ts';
 import type { Device, DeviceChoice } from '../contracts/engine.ts';
-import { probeDevice, type Probe, type ProbeOptions } from './deviceProbe.ts';
+import {
+  forgetDevice,
+  probeDevice,
+  recordFailure,
+  type Probe,
+  type ProbeOptions,
+} from './deviceProbe.ts';
 import { candidates, obstacle } from './deviceCandidates.ts';
 import type { SessionOptions } from './session.ts';
 
@@ -16,6 +22,9 @@ export interface DeviceOptions extends ProbeOptions {
 
 /** How many times as long as the CPU a device that nobody asked for may take for the small run. */
 const slowest = 1;
+
+/** How long its test run may take: a driver that hangs is not to hold up every first load for a minute. */
+const milliseconds = 15_000;
 
 /** What a model and its SAEs run on: the device that was chosen, until it fails. */
 export class DeviceInUse {
@@ -37,8 +46,9 @@ export class DeviceInUse {
   static async choose(asked: DeviceChoice, options: DeviceOptions = {}): Promise<DeviceInUse> {
     const use = new DeviceInUse(options);
     if (asked !== 'cpu' && options.instead !== undefined) use.tell(options.instead);
-    else if (asked === 'auto') await use.takeFirst(options.candidates ?? candidates(), { slowest });
-    else if (asked !== 'cpu') await use.takeFirst([asked], {});
+    else if (asked === 'auto')
+      await use.takeFirst(options.candidates ?? candidates(), { slowest, milliseconds });
+    else if (asked !== 'cpu') await use.takeFirst([asked], { again: true });
     return use;
   }
 
@@ -98,7 +108,11 @@ export class DeviceInUse {
     if (this.failed) return;
     this.failed = true;
     this.placement = undefined;
-    this.tell(`${deviceNames[device]} ${endOf(why)}, and the CPU goes on: ${why.message}`);
+    const end = endOf(why);
+    this.tell(`${deviceNames[device]} ${end}, and the CPU goes on: ${why.message}`);
+    // A model that is too large for it says nothing of other models.
+    if (why.code === 'out-of-memory') forgetDevice(device, this.options);
+    else recordFailure(device, this.options, `it ${end} in an earlier run`);
   }
 
   private tell(sentence: string): void {

@@ -1,6 +1,7 @@
 import { realpath } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { Failure } from '../common/failure.ts';
+import { deviceNames } from '../contracts/devices.ts';
 import type { Device, LoadProgress, ModelInfo, ModelRequest } from '../contracts/engine.ts';
 import { readFittedRouters, requireFitting } from '../lime/fittedRouters.ts';
 import type { Weights } from '../models/decoderGraph.ts';
@@ -71,13 +72,15 @@ export async function loadModel(request: ModelRequest, options: LoadOptions): Pr
   const { cacheFolder } = request;
   const step = (name: string, from: number, to: number) => (fraction: number) =>
     options.report?.({ step: name, fraction: from + fraction * (to - from) });
+  const trial = new ReportedTrial(options);
   // Devices are tried in processes of their own while the files are read. What is read for the first time takes a processor
   // from the CPU's runs there, in the device's favour; the fastest of a few runs suffers least, and trying devices before would
   // add a process's start to every load.
   const choosing = DeviceInUse.choose(request.device ?? 'cpu', {
     ...{ signal, warn: options.warn, threads: request.threads },
+    trying: device => trial.begin(device),
     instead: request.insteadOfDevice,
-  });
+  }).finally(() => trial.end());
   choosing.catch(() => undefined);
   const { name, config, tokenizer, weights, files } = await readModelFiles(request.path);
   const checking = step('Checking the model file', 0, 0.1);
@@ -87,6 +90,7 @@ export async function loadModel(request: ModelRequest, options: LoadOptions): Pr
     ...{ cacheFolder, hash, signal, report: decoding },
     canMap: isMappable,
   });
+  trial.isAllThatIsLeft();
   const on = await choosing;
   const routers = request.routers === undefined ? [] : await fitted(request.routers, config, hash);
   return {
@@ -114,6 +118,36 @@ export async function loadModel(request: ModelRequest, options: LoadOptions): Pr
       precision: precisionOf(lacks[on.device].sixteenBits ? new Map() : mapped, weights),
     },
   };
+}
+
+/** Which device is being tried: a step of the load, once its files are read. */
+class ReportedTrial {
+  private device: Device | undefined;
+  private isLast = false;
+  private readonly options: Pick<LoadOptions, 'report'>;
+
+  constructor(options: Pick<LoadOptions, 'report'>) {
+    this.options = options;
+  }
+
+  begin(device: Device): void {
+    this.device = device;
+    this.report();
+  }
+
+  end(): void {
+    this.device = undefined;
+  }
+
+  isAllThatIsLeft(): void {
+    this.isLast = true;
+    this.report();
+  }
+
+  private report(): void {
+    if (!this.isLast || this.device === undefined) return;
+    this.options.report?.({ step: `Trying ${deviceNames[this.device]}`, fraction: 1 });
+  }
 }
 
 /** What is computed in, and what the weights are held as. */
