@@ -47,7 +47,8 @@ async function analyze(input: CommandInput): Promise<AnalyzeResult> {
   const path = onlyPositional(input, 'FILE');
   const k = integer(values, 'k', { min: 1, max: 100_000 });
   const top = integer(values, 'top', { min: 0, max: 100_000 });
-  const request = modelRequest(values);
+  // What is looked at may be a little off; what is trained or measured is in float32 unless float16 is asked for.
+  const request = { precision: 'auto' as const, ...modelRequest(values) };
   const saes = { path: saePath(values), domains: await named(texts(values, 'boost')) };
   const text = await readText(path, longestText);
   const model = await ModelRunner.open(request, {

@@ -34,7 +34,7 @@ async function reportOf(device: Device, signal: AbortSignal): Promise<DeviceRepo
   const reason = obstacle(device);
   const probe =
     reason === undefined
-      ? await probeDevice(device, { signal })
+      ? await probeDevice(device, { signal, again: true })
       : { works: false as const, reason };
   if (!probe.works) return { device, works: false, reason: `${probe.reason}.` };
   const { difference, milliseconds, cpuMilliseconds, placement, float16 } = probe;

@@ -50,13 +50,16 @@ export interface ModelRequest {
   readonly cacheFolder: string;
   readonly threads: number;
   /**
-   * What the model and its SAEs run on; the CPU unless given. 'auto': the first of this machine's that works and is not
-   * much slower than the CPU. Whatever is asked for, the CPU goes on where a test run on it fails, or it fails later.
+   * What the model and its SAEs run on; the CPU unless given. 'auto': the first of this machine's that works and is no
+   * slower than the CPU. Whatever is asked for, the CPU goes on where a test run on it fails, or it fails later.
    */
   readonly device?: DeviceChoice;
   /** One sentence: why the CPU is to take the place of the device that is asked for. */
   readonly insteadOfDevice?: string;
-  /** What the products with weights are computed in; 'auto' unless given. */
+  /**
+   * What the products with weights are computed in; 'float32' unless given: only what is asked to trains or measures in
+   * float16.
+   */
   readonly precision?: PrecisionChoice;
 }
 

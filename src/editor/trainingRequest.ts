@@ -20,7 +20,7 @@ export function trainingDraft(
   const folder = join(domainsFolder, name);
   const tensorflow = setting('tensorflow.path');
   const request: BoostRequest = {
-    model: { ...model, device: setting('device'), precision: setting('precision') },
+    model: { ...model, device: setting('device') },
     basePath: saePath,
     corpus: corpusRequest(folders),
     generalPaths: setting('training.generalText').map(path => absolute(path) ?? path),

@@ -1,7 +1,13 @@
 import type { Failure } from '../common/failure.ts';
 import { deviceNames, type DeviceState, type Placement } from '../contracts/devices.ts';
 import type { Device, DeviceChoice } from '../contracts/engine.ts';
-import { probeDevice, type Probe, type ProbeOptions } from './deviceProbe.ts';
+import {
+  forgetDevice,
+  probeDevice,
+  recordFailure,
+  type Probe,
+  type ProbeOptions,
+} from './deviceProbe.ts';
 import { candidates, obstacle } from './deviceCandidates.ts';
 import type { SessionOptions } from './session.ts';
 
@@ -15,7 +21,10 @@ export interface DeviceOptions extends ProbeOptions {
 }
 
 /** How many times as long as the CPU a device that nobody asked for may take for the small run. */
-const slowest = 2;
+const slowest = 1;
+
+/** How long its test run may take: a driver that hangs is not to hold up every first load for a minute. */
+const milliseconds = 15_000;
 
 /** What a model and its SAEs run on: the device that was chosen, until it fails. */
 export class DeviceInUse {
@@ -23,6 +32,7 @@ export class DeviceInUse {
   private reasons: readonly string[] = [];
   private placement: Placement | undefined;
   private failed = false;
+  private half = false;
   private readonly options: DeviceOptions;
 
   private constructor(options: DeviceOptions) {
@@ -30,19 +40,25 @@ export class DeviceInUse {
   }
 
   /**
-   * Of 'auto', the first device of this machine whose test run, in a process of its own, succeeds and is not much slower than
-   * the CPU's; another one where its test run succeeds. The CPU otherwise, and the reasons are told.
+   * Of 'auto', the first device of this machine whose test run, in a process of its own, succeeds and is no slower than the
+   * CPU's; another one where its test run succeeds. The CPU otherwise, and the reasons are told.
    */
   static async choose(asked: DeviceChoice, options: DeviceOptions = {}): Promise<DeviceInUse> {
     const use = new DeviceInUse(options);
     if (asked !== 'cpu' && options.instead !== undefined) use.tell(options.instead);
-    else if (asked === 'auto') await use.takeFirst(options.candidates ?? candidates(), { slowest });
-    else if (asked !== 'cpu') await use.takeFirst([asked], {});
+    else if (asked === 'auto')
+      await use.takeFirst(options.candidates ?? candidates(), { slowest, milliseconds });
+    else if (asked !== 'cpu') await use.takeFirst([asked], { again: true });
     return use;
   }
 
   get device(): Device {
     return this.current;
+  }
+
+  /** Whether the device has arithmetic of float16; the CPU has none. */
+  get float16(): boolean {
+    return this.half;
   }
 
   /** What to say of it. */
@@ -71,6 +87,7 @@ export class DeviceInUse {
       if (probe.works) {
         this.current = device;
         this.placement = probe.placement;
+        this.half = probe.float16;
         if (probe.placement) this.options.warn?.(placementText(device, probe.placement));
         return;
       }
@@ -86,11 +103,16 @@ export class DeviceInUse {
 
   private leave(device: Device, why: Failure): void {
     this.current = 'cpu';
+    this.half = false;
     // The first reason; the other sessions follow it.
     if (this.failed) return;
     this.failed = true;
     this.placement = undefined;
-    this.tell(`${deviceNames[device]} ${endOf(why)}, and the CPU goes on: ${why.message}`);
+    const end = endOf(why);
+    this.tell(`${deviceNames[device]} ${end}, and the CPU goes on: ${why.message}`);
+    // A model that is too large for it says nothing of other models.
+    if (why.code === 'out-of-memory') forgetDevice(device, this.options);
+    else recordFailure(device, this.options, `it ${end} in an earlier run`);
   }
 
   private tell(sentence: string): void {

@@ -1,3 +1,5 @@
+import { throwIfCancelled } from '../common/cancelled.ts';
+import { Failure } from '../common/failure.ts';
 import { hookAt } from '../models/hooks.ts';
 import { here } from './activations.ts';
 import type { LoadedModel } from './loadModel.ts';
@@ -19,13 +21,33 @@ animals so small that ten thousand of them would not fill a grain of sand. for (
 /** Tokens of the sample that are run. */
 const tokens = 64;
 
-/** Runs one window of text in float32 and in float16, one after the other, and compares them. */
+/** Which of the two did not run, and why: there is nothing to compare. */
+export interface NotCompared {
+  readonly failed: 'float32' | 'float16';
+  readonly why: Failure;
+}
+
+/**
+ * Runs one window of text in float32 and in float16, one after the other, and compares them. The device stays in use
+ * whatever becomes of them: a model may fit there in float16 alone.
+ */
 export async function float16Deviation(
   model: LoadedModel,
   signal?: AbortSignal,
-): Promise<Deviation> {
-  const wide = await outputs({ ...model, float16: false }, signal);
-  const half = await outputs({ ...model, float16: true }, signal);
+): Promise<Deviation | NotCompared> {
+  const tried = async (precision: 'float32' | 'float16') => {
+    const float16 = precision === 'float16' ? precision : undefined;
+    try {
+      return await outputs({ ...model, float16, isTrial: true }, signal);
+    } catch (error) {
+      throwIfCancelled(signal);
+      return { failed: precision, why: Failure.from(error) };
+    }
+  };
+  const wide = await tried('float32');
+  if ('failed' in wide) return wide;
+  const half = await tried('float16');
+  if ('failed' in half) return half;
   const { width, vocabulary } = model.config;
   let activations = 0;
   for (const [i, values] of wide.residuals.entries()) {

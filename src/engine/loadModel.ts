@@ -1,7 +1,8 @@
 import { realpath } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { Failure } from '../common/failure.ts';
-import type { LoadProgress, ModelInfo, ModelRequest } from '../contracts/engine.ts';
+import { deviceNames } from '../contracts/devices.ts';
+import type { Device, LoadProgress, ModelInfo, ModelRequest } from '../contracts/engine.ts';
 import { readFittedRouters, requireFitting } from '../lime/fittedRouters.ts';
 import type { Weights } from '../models/decoderGraph.ts';
 import type { ModelConfig, Tokenizer } from '../models/model.ts';
@@ -22,8 +23,13 @@ export interface LoadedModel {
   readonly weights: Weights;
   readonly threads: number;
   readonly on: DeviceInUse;
-  /** Whether runs of it compute products with weights in float16; what differentiates it does not. */
-  readonly float16?: boolean;
+  /**
+   * What is told of its precision, where runs of it on its device compute products with weights in float16; those on the CPU,
+   * and what differentiates it, do not. Absent: `info.precision` holds there too.
+   */
+  readonly float16?: string | undefined;
+  /** Whether the device's failures are thrown: what is tried on it, to be told of, does not leave it for good. */
+  readonly isTrial?: boolean;
 }
 
 /** Beyond this part of the machine's memory weights stay mapped, rather than copied for the kernels. */
@@ -31,8 +37,10 @@ const copiedPart = 1 / 4;
 
 /** How sessions of the model are to be opened, on its device or another. */
 export function sessionOptions(
-  { weights, threads, on }: LoadedModel,
-  where: Pick<SessionOptions, 'device' | 'deviceFailed'> = on.sessionOptions,
+  { weights, threads, on, isTrial = false }: LoadedModel,
+  where: Pick<SessionOptions, 'device' | 'deviceFailed'> = isTrial
+    ? { device: on.device }
+    : on.sessionOptions,
 ): SessionOptions {
   const mapped = [...weights.values()];
   const bytes = mapped.reduce((sum, { byteLength }) => sum + byteLength, 0);
@@ -44,6 +52,11 @@ export function sessionOptions(
       lacks[where.device ?? 'cpu'].sixteenBits !== true &&
       mapped.some(({ type }) => type !== undefined && type !== 'float32'),
   };
+}
+
+/** Whether runs of the model there compute products with weights in float16. */
+export function isFloat16({ float16 }: LoadedModel, on: Device): boolean {
+  return float16 !== undefined && on !== 'cpu';
 }
 
 export interface LoadOptions {
@@ -59,11 +72,15 @@ export async function loadModel(request: ModelRequest, options: LoadOptions): Pr
   const { cacheFolder } = request;
   const step = (name: string, from: number, to: number) => (fraction: number) =>
     options.report?.({ step: name, fraction: from + fraction * (to - from) });
-  // Devices are tried in processes of their own while the files are read.
+  const trial = new ReportedTrial(options);
+  // Devices are tried in processes of their own while the files are read. What is read for the first time takes a processor
+  // from the CPU's runs there, in the device's favour; the fastest of a few runs suffers least, and trying devices before would
+  // add a process's start to every load.
   const choosing = DeviceInUse.choose(request.device ?? 'cpu', {
-    ...{ signal, warn: options.warn },
+    ...{ signal, warn: options.warn, threads: request.threads },
+    trying: device => trial.begin(device),
     instead: request.insteadOfDevice,
-  });
+  }).finally(() => trial.end());
   choosing.catch(() => undefined);
   const { name, config, tokenizer, weights, files } = await readModelFiles(request.path);
   const checking = step('Checking the model file', 0, 0.1);
@@ -73,6 +90,7 @@ export async function loadModel(request: ModelRequest, options: LoadOptions): Pr
     ...{ cacheFolder, hash, signal, report: decoding },
     canMap: isMappable,
   });
+  trial.isAllThatIsLeft();
   const on = await choosing;
   const routers = request.routers === undefined ? [] : await fitted(request.routers, config, hash);
   return {
@@ -100,6 +118,36 @@ export async function loadModel(request: ModelRequest, options: LoadOptions): Pr
       precision: precisionOf(lacks[on.device].sixteenBits ? new Map() : mapped, weights),
     },
   };
+}
+
+/** Which device is being tried: a step of the load, once its files are read. */
+class ReportedTrial {
+  private device: Device | undefined;
+  private isLast = false;
+  private readonly options: Pick<LoadOptions, 'report'>;
+
+  constructor(options: Pick<LoadOptions, 'report'>) {
+    this.options = options;
+  }
+
+  begin(device: Device): void {
+    this.device = device;
+    this.report();
+  }
+
+  end(): void {
+    this.device = undefined;
+  }
+
+  isAllThatIsLeft(): void {
+    this.isLast = true;
+    this.report();
+  }
+
+  private report(): void {
+    if (!this.isLast || this.device === undefined) return;
+    this.options.report?.({ step: `Trying ${deviceNames[this.device]}`, fraction: 1 });
+  }
 }
 
 /** What is computed in, and what the weights are held as. */

@@ -6,11 +6,11 @@ import type { TrainerContract } from '../contracts/trainer.ts';
 import { serve } from '../messages/calls.ts';
 import { connectParent } from '../messages/childProcess.ts';
 import { Engine } from './engine.ts';
-import { answerProbe, probedDevice } from './probeRole.ts';
+import { answerProbe, probedDevice, probedThreads } from './probeRole.ts';
 import { openTrainer } from './trainerRole.ts';
 
 if (process.argv.includes('--role=probe')) {
-  await answerProbe(probedDevice(process.argv));
+  await answerProbe(probedDevice(process.argv), probedThreads(process.argv));
 } else if (process.send) {
   const connection = connectParent();
   connection.onClose(() => process.exit(0));

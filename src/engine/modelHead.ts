@@ -2,11 +2,12 @@ import { Failure } from '../common/failure.ts';
 import { hookAt } from '../models/hooks.ts';
 import { buildDecoder } from '../models/decoder.ts';
 import { feeds, fetches } from '../models/feeds.ts';
-import { type LoadedModel, sessionOptions } from './loadModel.ts';
+import { isFloat16, type LoadedModel, sessionOptions } from './loadModel.ts';
 import { pause } from './pause.ts';
 import {
   float32Tensor,
   float32Values,
+  type GraphMaker,
   indexValues,
   int64Tensor,
   openSession,
@@ -59,12 +60,15 @@ export class ModelHead {
   private session(head: HeadRequest['head']): Promise<Session> {
     let session = this.sessions.get(head);
     if (!session) {
-      const { config, weights, on, float16 = false } = this.model;
+      const { model } = this;
+      const { config, weights } = model;
+      const { device } = model.on;
       const from = hookAt(2 * config.layers);
-      const graph = buildDecoder(config, weights, {
-        ...{ from, hooks: [], head, cache: false, device: on.device, float16 },
-      });
-      session = openSession(graph, sessionOptions(this.model));
+      const graph: GraphMaker = on =>
+        buildDecoder(config, weights, {
+          ...{ from, hooks: [], head, cache: false, device, float16: isFloat16(model, on) },
+        });
+      session = openSession(graph, sessionOptions(model));
       session.catch(() => this.sessions.delete(head));
       this.sessions.set(head, session);
     }

@@ -8,7 +8,7 @@ import { dispose, here, OnDevice } from './activations.ts';
 import type { DeviceInUse } from './deviceInUse.ts';
 import { KeyValueCache } from './keyValueCache.ts';
 import { bufferRows, type LayerBuffers } from './layerBuffers.ts';
-import { loadModel, type LoadedModel, type LoadOptions } from './loadModel.ts';
+import { isFloat16, loadModel, type LoadedModel, type LoadOptions } from './loadModel.ts';
 import { ModelBody, type BodyResult } from './modelBody.ts';
 import { ModelHead, type HeadResult } from './modelHead.ts';
 import { joinedPatterns, refuseLargePattern } from './patterns.ts';
@@ -84,12 +84,14 @@ export class ModelRunner {
 
   static async open(request: ModelRequest, options: LoadOptions = {}): Promise<ModelRunner> {
     const model = await loadModel(request, options);
-    return new ModelRunner(await inPrecision(model, request.precision ?? 'auto', options));
+    return new ModelRunner(await inPrecision(model, request.precision ?? 'float32', options));
   }
 
-  /** With the device that it runs on now. */
+  /** With the device that it runs on now, and the precision there. */
   get info(): ModelInfo {
-    return { ...this.model.info, ...this.model.on.told };
+    const { info, on, float16 } = this.model;
+    const precision = isFloat16(this.model, on.device) ? float16 : undefined;
+    return { ...info, ...on.told, ...(precision !== undefined && { precision }) };
   }
 
   /** Of its weights, as sessions hold them. */

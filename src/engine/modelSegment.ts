@@ -12,11 +12,12 @@ import { type Activations, activationsIn, rowsOf, tensorOf } from './activations
 import type { KeyValueCache } from './keyValueCache.ts';
 import { type CachedTensor } from './keyValueCache.ts';
 import type { LayerBuffers } from './layerBuffers.ts';
-import { type LoadedModel, sessionOptions } from './loadModel.ts';
+import { isFloat16, type LoadedModel, sessionOptions } from './loadModel.ts';
 import { RotaryFeeds } from './rotaryFeeds.ts';
 import {
   float32Tensor,
   float32Values,
+  type GraphMaker,
   int32Tensor,
   int64Tensor,
   openSession,
@@ -66,16 +67,13 @@ export class ModelSegment {
   }
 
   static async open(model: LoadedModel, request: GraphRequest): Promise<ModelSegment> {
-    const graph = buildDecoder(model.config, model.weights, {
-      ...request,
-      device: model.on.device,
-      float16: model.float16 === true,
-    });
-    const left = keepsOutputs(model.on.device)
-      ? request.hooks.filter(isRows).map(fetches.left)
-      : [];
+    const { config, weights } = model;
+    const { device } = model.on;
+    const graph: GraphMaker = on =>
+      buildDecoder(config, weights, { ...request, device, float16: isFloat16(model, on) });
+    const left = keepsOutputs(device) ? request.hooks.filter(isRows).map(fetches.left) : [];
     const session = await openSession(graph, { ...sessionOptions(model), left });
-    return new ModelSegment(session, model.config, request);
+    return new ModelSegment(session, config, request);
   }
 
   async run(input: SegmentInput): Promise<SegmentResult> {

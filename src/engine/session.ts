@@ -59,6 +59,8 @@ export class Session {
   private session: InferenceSession;
   private instead: InPlaceOfDevice | undefined;
   private onDevice: boolean;
+  /** The move to what goes in the device's place, once one has begun: runs wait for it. */
+  private moving: Promise<void> | undefined;
   private readonly left: readonly string[];
   private disposed = false;
 
@@ -83,6 +85,8 @@ export class Session {
     feeds: Readonly<Record<string, Tensor>>,
     fetches: readonly string[] = this.session.outputNames,
   ): Promise<Readonly<Record<string, Tensor>>> {
+    const { moving } = this;
+    if (moving) await moving;
     if (this.disposed) throw new Failure('stopped', 'The model was unloaded while it was in use.');
     const reliesOnDevice = Object.values(feeds).some(({ location }) => location !== 'cpu');
     if (reliesOnDevice && !this.onDevice) throw new LostWithDevice();
@@ -90,8 +94,10 @@ export class Session {
       return await this.fetched(feeds, fetches);
     } catch (error) {
       const failure = runtimeFailure(error, 'The run failed');
-      if (!this.instead) throw failure;
-      await this.leaveDevice(this.instead, failure);
+      if (this.instead) this.moving = this.leaveDevice(this.instead, failure);
+      // Another run may have left the device meanwhile, and let go of the session that this one was on.
+      if (this.moving === moving) throw failure;
+      await this.moving;
       if (reliesOnDevice) throw new LostWithDevice();
       return this.run(feeds, fetches);
     }
@@ -105,7 +111,12 @@ export class Session {
   async dispose(): Promise<void> {
     if (this.disposed) return;
     this.disposed = true;
-    await this.session.release();
+    // A move that failed has let go of the session, and opened none.
+    const isThere = await (this.moving ?? Promise.resolve()).then(
+      () => true,
+      () => false,
+    );
+    if (isThere) await this.session.release();
   }
 
   /**
@@ -125,28 +136,43 @@ export class Session {
     deviceFailed(why);
     // What is left of a session on a lost device may not even be let go of.
     await this.session.release().catch(() => undefined);
-    this.session = await open().catch((error: unknown) => {
-      throw runtimeFailure(error, 'onnxruntime refused the graph');
-    });
+    this.session = await open();
   }
 }
 
-/** Loads a graph whose external data lie at paths relative to the file system's root (`externalLocation`). */
-export async function openSession(graph: Uint8Array, options: SessionOptions): Promise<Session> {
+/**
+ * Makes a graph when a session of it is opened, for what opens it: the device, or the CPU in its place. Inputs and outputs are
+ * the same for both.
+ */
+export type GraphMaker = (on: Device) => Uint8Array;
+
+/**
+ * Loads a graph whose external data lie at paths relative to the file system's root (`externalLocation`). One that comes as
+ * bytes, with `deviceFailed`, is kept as long as the session.
+ */
+export async function openSession(
+  graph: Uint8Array | GraphMaker,
+  options: SessionOptions,
+): Promise<Session> {
   const { device = 'cpu', deviceFailed } = options;
-  const onCpu = () =>
-    InferenceSession.create(graph, inferenceOptions({ ...options, device: 'cpu' }));
+  const open = (on: Device) =>
+    opened(typeof graph === 'function' ? graph(on) : graph, { ...options, device: on });
+  // A graph that cannot be made is no failure of the device.
+  const first = open(device);
+  if (device === 'cpu') return new Session(await first);
+  const instead = deviceFailed && { open: async () => open('cpu'), deviceFailed };
   try {
-    if (device === 'cpu') return new Session(await onCpu());
-    const instead = deviceFailed && { open: onCpu, deviceFailed };
-    try {
-      const session = await InferenceSession.create(graph, inferenceOptions(options));
-      return new Session(session, instead, { onDevice: true, left: options.left ?? [] });
-    } catch (error) {
-      if (!deviceFailed) throw error;
-      deviceFailed(runtimeFailure(error, 'onnxruntime refused the graph'));
-      return new Session(await onCpu());
-    }
+    return new Session(await first, instead, { onDevice: true, left: options.left ?? [] });
+  } catch (error) {
+    if (!deviceFailed) throw error;
+    deviceFailed(Failure.from(error));
+    return new Session(await open('cpu'));
+  }
+}
+
+async function opened(graph: Uint8Array, options: SessionOptions): Promise<InferenceSession> {
+  try {
+    return await InferenceSession.create(graph, inferenceOptions(options));
   } catch (error) {
     throw runtimeFailure(error, 'onnxruntime refused the graph');
   }

@@ -184,8 +184,9 @@ async function gather(request: TrainRequest, options: TrainOptions): Promise<Mat
       throw error;
     }
     const on = await DeviceInUse.choose(request.model.device ?? 'cpu', {
-      ...options,
+      signal: options.signal,
       warn: options.log,
+      threads: request.model.threads,
     });
     return { source: store, model: store.description.model, on, dispose: () => store.close() };
   }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import type { InferenceSession } from 'onnxruntime-node';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -148,6 +148,92 @@ describe("a model that is to run on 'auto'", () => {
         'DirectML failed, and the CPU goes on: The run failed: it is gone.',
       ].join(' '),
     );
+  });
+});
+
+describe('a device that nobody asked for', () => {
+  for (const [threads, device, note] of [
+    [3, 'webgpu', undefined],
+    [7, 'cpu', "WebGPU is not used: its test run took 3.0 ms, the CPU's 2.9 ms."],
+  ] as const) {
+    it(`is to be as fast as the CPU with the model's threads: ${threads}`, async () => {
+      const source = `
+        const cpuMilliseconds = process.argv.includes('--threads=7') ? 2.9 : 3;
+        process.send({ difference: 0, milliseconds: 3, cpuMilliseconds, float16: false }); ${forever}`;
+      const path = await program('asFast', source);
+      const candidates = ['webgpu'] as const;
+      const use = await DeviceInUse.choose('auto', { program: path, threads, candidates });
+      assert.deepEqual([use.device, use.state.note], [device, note]);
+    });
+  }
+
+  it('is tried once by a process if it fails, but again where somebody asks for it', async () => {
+    const tries = join(folder, 'tries');
+    const path = await program(
+      'counted',
+      `import { appendFileSync } from 'node:fs'; appendFileSync(${JSON.stringify(tries)}, '.'); process.exit(3);`,
+    );
+    const tried: string[] = [];
+    const options = {
+      program: path,
+      candidates: ['webgpu'] as const,
+      trying: (device: string) => tried.push(device),
+    };
+    const reasons = [];
+    for (const asked of ['auto', 'auto', 'webgpu', 'auto'] as const) {
+      reasons.push((await DeviceInUse.choose(asked, options)).state.note);
+    }
+    assert.deepEqual(
+      reasons,
+      reasons.map(() => 'WebGPU is not used: its test run ended with exit code 3.'),
+    );
+    assert.equal(await readFile(tries, 'utf8'), '..');
+    assert.deepEqual(tried, ['webgpu', 'webgpu']);
+  });
+
+  for (const [code, message, devices] of [
+    ['internal', 'The run failed: Device is lost.', ['cpu', 'webgpu', 'webgpu']],
+    ['out-of-memory', 'The run failed: no memory.', ['webgpu', 'webgpu', 'webgpu']],
+  ] as const) {
+    it(`is no longer known to work where it fails after its test run: ${code}`, async () => {
+      const path = await program(`later-${code}`, told(good));
+      const options = { program: path, candidates: ['webgpu'] as const };
+      const use = await DeviceInUse.choose('auto', options);
+      use.sessionOptions.deviceFailed?.(new Failure(code, message));
+      const later = [];
+      const tried: string[] = [];
+      for (const asked of ['auto', 'webgpu', 'auto'] as const) {
+        const trying = (device: string) => tried.push(device);
+        later.push(await DeviceInUse.choose(asked, { ...options, trying }));
+      }
+      assert.deepEqual(
+        later.map(({ device }) => device),
+        devices,
+      );
+      assert.deepEqual(tried, ['webgpu']);
+      assert.equal(
+        later[0]?.state.note,
+        code === 'internal' ? 'WebGPU is not used: it was lost in an earlier run.' : undefined,
+      );
+    });
+  }
+
+  it('is a step of the load, where nothing else is waited for', async () => {
+    const steps: string[] = [];
+    const request = { path: fixture('architectures/llama'), cacheFolder: folder, threads: 5 };
+    const report = ({ step }: { step: string }) => steps.push(step);
+    await loadModel({ ...request, device: 'auto' }, { report });
+    if (candidates().length > 0) assert.match(steps.at(-1) ?? '', /^Trying (CUDA|WebGPU)$/);
+    const before = steps.length;
+    await loadModel({ ...request, device: 'auto' }, { report });
+    assert.ok(!steps.slice(before).some(step => step.startsWith('Trying')));
+  });
+
+  it('is compared with the fastest of a few runs on the CPU', async () => {
+    const probe = await probeDevice('cpu', { threads: 1 });
+    assert.ok(probe.works && probe.difference < 1e-6, JSON.stringify(probe));
+    assert.ok(probe.milliseconds > 0 && probe.milliseconds < Infinity);
+    assert.ok(probe.cpuMilliseconds > 0 && probe.cpuMilliseconds < Infinity);
   });
 });
 
@@ -325,6 +411,28 @@ describe('a session whose device fails', () => {
       await session.dispose();
     });
   }
+
+  it('takes all of its runs in progress along, and those that come meanwhile', async () => {
+    const failures: Failure[] = [];
+    const session = lost('Device is lost.', why => failures.push(why));
+    const runs = [1, 2, 3].map(() => session.run(feeds));
+    await new Promise(resolve => setImmediate(resolve));
+    for (const { y } of await Promise.all([...runs, session.run(feeds)])) {
+      assert.deepEqual(y?.data, Float32Array.of(2, 4));
+    }
+    assert.equal(failures.length, 1);
+    await session.dispose();
+  });
+
+  it('lets go of the session in its place, where it is disposed of meanwhile', async () => {
+    const session = lost('Device is lost.', () => undefined);
+    const run = session.run(feeds);
+    await new Promise(resolve => setImmediate(resolve));
+    await Promise.all([
+      session.dispose(),
+      assert.rejects(run, error => Failure.is(error, 'stopped')),
+    ]);
+  });
 
   it('fails with it where the device itself was asked for', async () => {
     await assert.rejects(lost('Device is lost.').run(feeds), /The run failed: Device is lost\./);

@@ -126,6 +126,22 @@ describe(
   },
 );
 
+describe('the precision of a model whose request names none', () => {
+  it('is float32, on a device with arithmetic of float16 too', async () => {
+    const environment = await failingRuntime(await mkdtemp(join(folder, 'runtime-')), {
+      after: 1e9,
+    });
+    const { caller, said } = start(environment);
+    const { path, cacheFolder, threads, device = 'webgpu' } = request('webgpu');
+    const plain = { path, cacheFolder, threads, device };
+    const info = await caller.call('loadModel', plain);
+    assert.equal(info.device, 'WebGPU', said());
+    assert.match(info.precision, /^float32[^()]*$/);
+    const auto = await caller.call('loadModel', { ...plain, precision: 'auto' });
+    assert.match(auto.precision, /float16: /, said());
+  });
+});
+
 const lost = 'webgpu: Device is lost.';
 const memory = 'Failed to allocate memory for requested buffer of size 5368709120';
 const scripts: [string, DeviceScript, RegExp][] = [

@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, parse } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { TensorProto_DataType as DataType } from 'onnx-buf';
 import { InferenceSession } from 'onnxruntime-node';
+import { Failure } from '../../src/common/failure.ts';
+import { DeviceInUse } from '../../src/engine/deviceInUse.ts';
 import { float16Deviation } from '../../src/engine/float16Deviation.ts';
-import { loadModel, type LoadedModel } from '../../src/engine/loadModel.ts';
+import { isFloat16, loadModel, type LoadedModel } from '../../src/engine/loadModel.ts';
+import { ModelBody } from '../../src/engine/modelBody.ts';
 import { ModelRunner } from '../../src/engine/modelRunner.ts';
-import { withDeviation } from '../../src/engine/precision.ts';
+import { inPrecision, withDeviation } from '../../src/engine/precision.ts';
 import { buildDecoder } from '../../src/models/decoder.ts';
 import { hookAt } from '../../src/models/hooks.ts';
 import { Graph } from '../../src/onnx/graph.ts';
@@ -24,6 +27,48 @@ after(() => rm(folder, { recursive: true }));
 
 const tiny = () => load(join(folder, 'tiny.gguf'));
 const load = (path: string) => loadModel({ path, cacheFolder: folder, threads: 1 }, {});
+
+/** The tiny model on a device with arithmetic of float16, which `inDisguise` plays. */
+async function onDevice(): Promise<LoadedModel> {
+  const program = join(folder, 'probe.mjs');
+  const found = { difference: 0, milliseconds: 1, cpuMilliseconds: 2, float16: true };
+  await writeFile(program, `process.send(${JSON.stringify(found)}); setInterval(() => 0, 1000);`);
+  return { ...(await tiny()), on: await DeviceInUse.choose('webgpu', { program }) };
+}
+
+/** With sessions on the CPU whatever their device, of graphs that are changed first, or refused. */
+async function inDisguise<T>(
+  change: (graph: Uint8Array, device: unknown) => Uint8Array,
+  body: () => Promise<T>,
+): Promise<T> {
+  const create = InferenceSession.create.bind(InferenceSession) as (
+    graph: Uint8Array,
+    options: InferenceSession.SessionOptions,
+  ) => Promise<InferenceSession>;
+  const disguised = async (graph: Uint8Array, options: InferenceSession.SessionOptions) =>
+    create(change(graph, options.executionProviders?.[0]), {
+      intraOpNumThreads: 1,
+      extra: external,
+    });
+  Object.assign(InferenceSession, { create: disguised });
+  try {
+    return await body();
+  } finally {
+    Object.assign(InferenceSession, { create });
+  }
+}
+
+/** Where the graphs' weights are looked for. */
+const external = {
+  session: { model_external_initializers_file_folder_path: parse(process.cwd()).root },
+};
+
+function isInFloat16(graph: Uint8Array): boolean {
+  return Graph.read(graph).proto.node.some(
+    ({ opType, attribute }) =>
+      opType === 'Cast' && attribute.some(({ i }) => i === BigInt(DataType.FLOAT16)),
+  );
+}
 
 /** The graph of all layers, for WebGPU. */
 function graphOf({ config, weights }: LoadedModel, float16: boolean): Graph {
@@ -77,23 +122,14 @@ describe('a model in float16', () => {
 
   it('is as far from float32 as the rounding of 11 bits lets it be', async t => {
     // Of each product of D or F terms, factors are rounded to one part in 2^11; the layers' add up.
-    const model = await tiny();
-    const create = InferenceSession.create.bind(InferenceSession) as (
-      graph: Uint8Array,
-      options: InferenceSession.SessionOptions,
-    ) => Promise<InferenceSession>;
-    Object.assign(InferenceSession, {
-      create: (graph: Uint8Array, options: InferenceSession.SessionOptions) =>
-        create(roundInPlaceOfCasts(graph), options),
-    });
-    const found = await float16Deviation(model);
-    Object.assign(InferenceSession, { create });
+    const model = await onDevice();
+    const found = await inDisguise(roundInPlaceOfCasts, () => float16Deviation(model));
     t.diagnostic(JSON.stringify(found));
+    assert.ok(!('failed' in found));
     assert.ok(found.activations > 1e-5 && found.activations < 1e-2);
     assert.ok(found.divergence > 0 && found.divergence < 1e-3);
-    const { info, float16 } = withDeviation(model, 'auto', found);
-    assert.equal(float16, true);
-    assert.match(info.precision, /^float16: activations differ by up to 0\.\d+ %, KL \de-\d+$/);
+    const { float16 } = withDeviation(model, 'auto', found);
+    assert.match(float16 ?? '', /^float16: activations differ by up to 0\.\d+ %, KL \de-\d+$/);
   });
 
   it('is refused by itself where it is far from float32, but not where it was asked for', async () => {
@@ -105,8 +141,75 @@ describe('a model in float16', () => {
       const auto = withDeviation(model, 'auto', far);
       assert.ok(!auto.float16);
       assert.match(auto.info.precision, /^float32.* \(not float16: activations differ by/);
-      assert.equal(withDeviation(model, 'float16', far).float16, true);
+      assert.match(withDeviation(model, 'float16', far).float16 ?? '', /^float16: activations/);
     }
+  });
+
+  for (const [failed, what, fails] of [
+    ['float32', 'does not fit', (graph: Uint8Array) => !isInFloat16(graph)],
+    ['float16', 'does not run', isInFloat16],
+  ] as const) {
+    it(`leaves no device for a measurement of which ${failed} ${what}`, async () => {
+      const message = what === 'does not fit' ? 'Failed to allocate memory' : 'no such kernel';
+      const model = await onDevice();
+      const refuse = (graph: Uint8Array) => {
+        if (fails(graph)) throw new Error(message);
+        return graph;
+      };
+      const [auto, asked] = await inDisguise(refuse, async () => [
+        await inPrecision(model, 'auto', {}),
+        await inPrecision(model, 'float16', {}),
+      ]);
+      assert.deepEqual(model.on.told, { device: 'WebGPU' });
+      assert.equal(auto.float16, undefined);
+      assert.match(
+        auto.info.precision,
+        failed === 'float32'
+          ? /^float32.* \(not float16: float32 did not fit, and what was not compared/
+          : /^float32.* \(not float16: it failed there\)$/,
+      );
+      if (failed === 'float32') {
+        assert.equal(asked.float16, 'float16, not compared: float32 did not fit');
+      } else assert.equal(asked.float16, undefined);
+    });
+  }
+
+  it('is cancelled while it is measured', async () => {
+    const model = await onDevice();
+    const signal = AbortSignal.abort();
+    const measured = inDisguise(
+      graph => graph,
+      () => inPrecision(model, 'float16', { signal }),
+    );
+    await assert.rejects(measured, error => Failure.is(error, 'cancelled'));
+  });
+
+  it('is float32 from the failure of its device on', async () => {
+    const half = { ...(await onDevice()), float16: 'float16: as measured' };
+    const graphs: boolean[] = [];
+    const run = async (model: LoadedModel) => {
+      const body = new ModelBody(model);
+      await body.run({
+        ...{ start: undefined, input: Uint32Array.of(1, 2, 3), past: undefined, hooks: [] },
+        ...{ toEnd: true, keep: false, replaced: undefined, buffers: new Map() },
+        ...{ keepBuffers: false, leave: false, signal: undefined },
+      });
+      await body.dispose();
+    };
+    await inDisguise(
+      (graph, device) => {
+        graphs.push(isInFloat16(graph));
+        if (device === 'webgpu') throw new Error('Device is lost.');
+        return roundInPlaceOfCasts(graph);
+      },
+      async () => {
+        await run(half); // refused by the device
+        await run(half); // opened on the CPU
+      },
+    );
+    assert.deepEqual(graphs, [true, false, false]);
+    assert.equal(half.on.device, 'cpu');
+    assert.ok(isFloat16(half, 'webgpu') && !isFloat16(half, half.on.device));
   });
 
   it('is float32 on the CPU, and says so where float16 was asked for', async () => {
