@@ -65,7 +65,8 @@ async function findings(device: Device, threads: number): Promise<ProbeAnswer> {
     milliseconds: own.milliseconds,
     cpuMilliseconds: cpu.milliseconds,
     placement: runsWhole(device) ? undefined : await placement(device, threads),
-    float16: await hasFloat16(device).catch(() => false),
+    // onnxruntime's CPU takes float16 and calculates in float32.
+    float16: device !== 'cpu' && (await hasFloat16(device).catch(() => false)),
     weightBytes: 5 * width * width * Float32Array.BYTES_PER_ELEMENT,
     residentBytes: own.residentBytes,
   };
