@@ -50,7 +50,7 @@ export class DeviceSae implements AnalysisSae {
   static async open(dictionary: Dictionary, options: SaeRunnerOptions): Promise<DeviceSae> {
     const maxK = mostActive(dictionary, options.maxActive);
     const { threads, device = 'cpu', deviceFailed } = options;
-    const session = await openSession(readingGraph(dictionary, maxK), {
+    const session = await openSession(() => readingGraph(dictionary, maxK), {
       ...{ threads, device, deviceFailed, allowSpinning: false },
     });
     return new DeviceSae(dictionary, maxK, session);
