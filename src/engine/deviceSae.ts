@@ -85,6 +85,12 @@ export class DeviceSae implements AnalysisSae {
     return reading;
   }
 
+  /** Of the encoder and the decoder, which are both within the graph. */
+  get weightBytes(): number {
+    const { encoder, decoder } = this.dictionary;
+    return encoder.byteLength + decoder.byteLength;
+  }
+
   dispose(): Promise<void> {
     return this.session.dispose();
   }
