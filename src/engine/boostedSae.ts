@@ -29,6 +29,12 @@ export class BoostedSae implements AnalysisSae {
     return this.base.dictionary;
   }
 
+  /** Of the encoders, which sessions hold; decoders are read where the SAEs are. */
+  get weightBytes(): number {
+    const all = [this.base, ...this.domains.map(({ runner }) => runner)];
+    return all.reduce((sum, { dictionary }) => sum + dictionary.encoder.byteLength, 0);
+  }
+
   /** Every row of x (t, D) by the base and by every domain; errors are of the target (t, O). */
   async read({ from, startsWindow, ...block }: ReadRequest): Promise<SaeReading> {
     const x = here(block.x).subarray(from * this.dictionary.inputWidth);

@@ -50,7 +50,7 @@ export class DeviceSae implements AnalysisSae {
   static async open(dictionary: Dictionary, options: SaeRunnerOptions): Promise<DeviceSae> {
     const maxK = mostActive(dictionary, options.maxActive);
     const { threads, device = 'cpu', deviceFailed } = options;
-    const session = await openSession(readingGraph(dictionary, maxK), {
+    const session = await openSession(() => readingGraph(dictionary, maxK), {
       ...{ threads, device, deviceFailed, allowSpinning: false },
     });
     return new DeviceSae(dictionary, maxK, session);
@@ -83,6 +83,12 @@ export class DeviceSae implements AnalysisSae {
       reading.cells.push(...this.statistics(outputs, leavesOutFirst));
     }
     return reading;
+  }
+
+  /** Of the encoder and the decoder, which are both within the graph. */
+  get weightBytes(): number {
+    const { encoder, decoder } = this.dictionary;
+    return encoder.byteLength + decoder.byteLength;
   }
 
   dispose(): Promise<void> {

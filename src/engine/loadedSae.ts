@@ -135,10 +135,9 @@ export class LoadedSae {
     return new LoadedSae(read, info, sae, new Analysis(model, sae, options));
   }
 
-  /** Of the encoders, which sessions hold. */
+  /** Of the weights that sessions hold. */
   get weightBytes(): number {
-    const all = [this.read.base, ...this.read.domains];
-    return all.reduce((sum, { dictionary }) => sum + dictionary.encoder.byteLength, 0);
+    return this.sae.weightBytes;
   }
 
   /** The cards of the base (0) or of a domain (1, 2, ...); undefined where none were made. */

@@ -14,6 +14,7 @@ import { ModelHead, type HeadResult } from './modelHead.ts';
 import { joinedPatterns, refuseLargePattern } from './patterns.ts';
 import { inPrecision } from './precision.ts';
 import { Unembedding, type UnembeddedRow } from './unembedding.ts';
+import { weightBytes } from './weightBytes.ts';
 
 /** What to compute for a run of tokens: whole, or after a prefix whose keys and values are kept. */
 export interface RunRequest {
@@ -94,9 +95,9 @@ export class ModelRunner {
     return { ...info, ...on.told, ...(precision !== undefined && { precision }) };
   }
 
-  /** Of its weights, as sessions hold them. */
+  /** Of its weights, as sessions hold them on the device that it runs on now. */
   get weightBytes(): number {
-    return [...this.model.weights.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
+    return weightBytes(this.model);
   }
 
   /** What runs it, and the SAEs that belong to it. */

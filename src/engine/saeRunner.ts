@@ -66,7 +66,7 @@ export class SaeRunner {
     const isLarge = encoder.byteLength >= (options.fedBytes ?? fedBytes);
     const asked = options.device ?? 'cpu';
     const device = runsOn(asked, dictionary) ? asked : 'cpu';
-    const graph = encoderGraph(dictionary, maxK, { fed: isLarge, device });
+    const graph = () => encoderGraph(dictionary, maxK, { fed: isLarge, device });
     const session = await openSession(graph, {
       threads: options.threads,
       device,

@@ -1,3 +1,4 @@
+import type { Device } from '../contracts/engine.ts';
 import { DecoderGraph } from '../models/decoderGraph.ts';
 import type { ModelConfig } from '../models/model.ts';
 import { type LoadedModel, sessionOptions } from './loadModel.ts';
@@ -36,7 +37,8 @@ export class Unembedding {
 
   static async open(model: LoadedModel): Promise<Unembedding> {
     // Seldom used: the weights stay mapped instead of being copied.
-    const session = await openSession(graphOf(model), {
+    const { device } = model.on;
+    const session = await openSession(() => graphOf(model, device), {
       ...sessionOptions(model),
       prepack: false,
     });
@@ -74,8 +76,8 @@ function tokensOf(ids: Tensor | undefined, logits: Tensor | undefined): TokenLog
   return Array.from(indexValues(ids), (id, i) => ({ id, logit: values[i] ?? NaN }));
 }
 
-function graphOf({ config, weights, on }: LoadedModel): Uint8Array {
-  const decoder = new DecoderGraph(config, weights, { hooks: [], device: on.device });
+function graphOf({ config, weights }: LoadedModel, device: Device): Uint8Array {
+  const decoder = new DecoderGraph(config, weights, { hooks: [], device });
   const { graph } = decoder;
   const rows = graph.input('rows', 'float32', ['N', config.width]);
   const count = graph.input('count', 'int64', [1]);

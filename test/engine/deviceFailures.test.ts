@@ -131,14 +131,20 @@ describe('the precision of a model whose request names none', () => {
     const environment = await failingRuntime(await mkdtemp(join(folder, 'runtime-')), {
       after: 1e9,
     });
-    const { caller, said } = start(environment);
+    const { caller, said, states } = start(environment);
     const { path, cacheFolder, threads, device = 'webgpu' } = request('webgpu');
     const plain = { path, cacheFolder, threads, device };
     const info = await caller.call('loadModel', plain);
     assert.equal(info.device, 'WebGPU', said());
     assert.match(info.precision, /^float32[^()]*$/);
+    const weights = () => states.at(-1)?.weightBytes ?? NaN;
+    const model = weights();
+    await caller.call('loadSae', { path: sae, domains: [] });
+    // The decoder is on the device too.
+    assert.equal(weights(), model + 2 * 96 * 64 * 4);
     const auto = await caller.call('loadModel', { ...plain, precision: 'auto' });
     assert.match(auto.precision, /float16: /, said());
+    assert.ok(weights() < 0.75 * model, `${weights()} of ${model}`);
   });
 });
 

@@ -12,6 +12,7 @@ import { isFloat16, loadModel, type LoadedModel } from '../../src/engine/loadMod
 import { ModelBody } from '../../src/engine/modelBody.ts';
 import { ModelRunner } from '../../src/engine/modelRunner.ts';
 import { inPrecision, withDeviation } from '../../src/engine/precision.ts';
+import { weightBytes } from '../../src/engine/weightBytes.ts';
 import { buildDecoder } from '../../src/models/decoder.ts';
 import { hookAt } from '../../src/models/hooks.ts';
 import { Graph } from '../../src/onnx/graph.ts';
@@ -182,6 +183,18 @@ describe('a model in float16', () => {
       () => inPrecision(model, 'float16', { signal }),
     );
     await assert.rejects(measured, error => Failure.is(error, 'cancelled'));
+  });
+
+  it('is held at half the size, but for the rows that are looked up', async () => {
+    const wide = await onDevice();
+    const half = { ...wide, float16: 'float16: as measured' };
+    // V = 260, D = 64, two layers of queries and outputs, keys and values, three of the feed-forward part; the embedding is tied.
+    const [embedding, norms] = [260 * 64, 5 * 64];
+    const matrices = 2 * (2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 96);
+    assert.equal(weightBytes(wide), 4 * (embedding + norms + matrices));
+    assert.equal(weightBytes(half), 4 * (embedding + norms) + 2 * (embedding + matrices));
+    half.on.sessionOptions.deviceFailed?.(new Failure('internal', 'Device is lost.'));
+    assert.equal(weightBytes(half), weightBytes(wide));
   });
 
   it('is float32 from the failure of its device on', async () => {
