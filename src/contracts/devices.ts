@@ -21,6 +21,8 @@ export const deviceChoices: readonly DeviceChoice[] = [
 /** What the model and its SAEs run on now, and what that takes. */
 export interface DeviceState {
   readonly device: Device;
+  /** What the model calculates in there, and how far that is from float32. */
+  readonly precision: string;
   /** Sentences: why no other device is used, or what of this one's work is the CPU's. */
   readonly note?: string;
   /** Of the weights that sessions hold. */

@@ -27,7 +27,7 @@ export interface EngineContract extends LayerMapContract, LookContract {
   watchDevice: Call<null, null, DeviceState>;
 }
 
-export const engineProtocol = 6;
+export const engineProtocol = 7;
 
 export interface EngineInfo {
   readonly protocol: number;

@@ -90,7 +90,7 @@ function deviceFacts(model: ModelInfo, device: DeviceState | undefined): string[
     : [model.device, model.deviceNote];
   const memory = device && [device.weightBytes, device.residentBytes].map(formatBytes);
   return [
-    `**${escapeMarkdown(model.name)}** on ${escapeMarkdown(name)}, ${escapeMarkdown(model.precision)}`,
+    `**${escapeMarkdown(model.name)}** on ${escapeMarkdown(name)}, ${escapeMarkdown(device?.precision ?? model.precision)}`,
     ...(note === undefined ? [] : [escapeMarkdown(note)]),
     ...(memory ? [`Memory: ${memory[0]} of weights, ${memory[1]} in all`] : []),
   ];

@@ -36,7 +36,9 @@ export class Engine {
     const { model, sae } = this;
     if (!model) return undefined;
     const weightBytes = model.weightBytes + (sae?.weightBytes ?? 0);
-    return { ...model.on.state, weightBytes, residentBytes: process.memoryUsage.rss() };
+    const { precision } = model.info;
+    const residentBytes = process.memoryUsage.rss();
+    return { ...model.on.state, precision, weightBytes, residentBytes };
   });
 
   constructor(analysisOptions: AnalysisOptions = {}) {

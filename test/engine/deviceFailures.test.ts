@@ -117,7 +117,8 @@ describe(
         await caller.call('loadSae', { path: sae, domains: [] });
         assert.deepEqual(await surprisal(caller), onCpu);
         const { weightBytes = 0, residentBytes = 0, ...last } = states.at(-1) ?? {};
-        assert.deepEqual(last, { device: 'cpu', note });
+        const precision = 'float32, decoded from Q8_0, F32';
+        assert.deepEqual(last, { device: 'cpu', note, precision });
         assert.ok(weightBytes > 96 * 64 * 4 && weightBytes < 10_000_000, String(weightBytes));
         assert.ok(residentBytes > 20_000_000, String(residentBytes));
         assert.ok(said().includes(note));
