@@ -1,8 +1,8 @@
 import * as vscode from 'vscode';
 import { DisposableStore } from '../common/disposable.ts';
-import { formatDecimal, formatDuration } from '../common/numbers.ts';
+import { formatDecimal } from '../common/numbers.ts';
 import { escapeMarkdown } from '../common/visibleText.ts';
-import { overallFraction } from '../report/trainingProgress.ts';
+import { overallFraction, stageText } from '../report/trainingProgress.ts';
 import type { Training } from './training.ts';
 import type { TrainingJob } from './trainingJob.ts';
 
@@ -64,9 +64,8 @@ function statusText({ kind, status, progress, request: { name } }: TrainingJob):
 function details({ progress, request, notice }: TrainingJob, waiting: number): string[] {
   const lines = [`**Loupe: training of ${escapeMarkdown(request.name)}**`];
   if (progress) {
-    const left = progress.secondsLeft;
     lines.push(
-      `${progress.phase}${left === null ? '' : `, about ${formatDuration(left)} left`}`,
+      stageText(progress),
       ...ev('domain', progress.domainEvBase, progress.domainEv),
       ...ev('general', progress.generalEvBase, progress.generalEv),
     );

@@ -1,3 +1,4 @@
+import { formatDuration } from '../common/numbers.ts';
 import type { RouterFitPhase } from '../contracts/routerFit.ts';
 import type { BoostPhase, TrainingProgress } from '../contracts/trainer.ts';
 import type { TrainingKind } from '../contracts/trainingPanel.ts';
@@ -43,4 +44,15 @@ export function overallFraction(
     before += share;
   }
   return 0;
+}
+
+/** What is being done, where its steps are taken, and for how long still: "training on WebGPU, about 3 min left". */
+export function stageText({
+  phase,
+  device,
+  secondsLeft,
+}: Pick<TrainingProgress, 'phase' | 'device' | 'secondsLeft'>): string {
+  const where = phase === 'training' && device !== undefined ? ` on ${device}` : '';
+  const left = secondsLeft === null ? '' : `, about ${formatDuration(secondsLeft)} left`;
+  return `${phase}${where}${left}`;
 }

@@ -21,7 +21,7 @@ import { TrainingReports } from '../../src/editor/trainingReports.ts';
 import { createCaller, serve, type CallContext } from '../../src/messages/calls.ts';
 import { inMemoryPair } from '../../src/messages/inMemory.ts';
 import { findToken } from '../../src/report/findToken.ts';
-import { overallFraction, phases } from '../../src/report/trainingProgress.ts';
+import { overallFraction, phases, stageText } from '../../src/report/trainingProgress.ts';
 import { boostReport } from '../fixtures/boostReport.ts';
 import { boostPlan } from '../webview/trainingStates.ts';
 import { boostRequest } from './fakes/trainer.ts';
@@ -103,6 +103,15 @@ describe('the progress of a training', () => {
       assert.ok(fractions.every((value, i) => i === 0 || value >= (fractions[i - 1] ?? 2) - 1e-12));
       assert.equal(overallFraction(kind, { phase: 'loading', fraction: -3 }), 0);
     });
+});
+
+describe('what a training does now', () => {
+  it('is said with what takes its steps, and how long it still takes', () => {
+    const on = { device: 'WebGPU', secondsLeft: 180 };
+    assert.equal(stageText({ ...on, phase: 'training' }), 'training on WebGPU, about 3 min left');
+    assert.equal(stageText({ ...on, phase: 'measuring' }), 'measuring, about 3 min left');
+    assert.equal(stageText({ phase: 'loading', secondsLeft: null }), 'loading');
+  });
 });
 
 /** Trainers that answer `plan` by `answer`. */
