@@ -2,9 +2,7 @@
 // the same file, and re-analysis after an edit at its end against the first: interleaved rounds in one run.
 // `LOUPE_PYTHON` names a Python with torch, transformers and gguf; `LOUPE_LLAMA` a folder where node-llama-cpp is
 // installed. What is not named is left out.
-import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { embeddedModel, embeddedSae } from '../src/common/embedded.ts';
 import { Random } from '../src/common/random.ts';
@@ -15,6 +13,7 @@ import { ModelRunner } from '../src/engine/modelRunner.ts';
 import { SaeRunner } from '../src/engine/saeRunner.ts';
 import type { Dictionary } from '../src/saes/dictionary.ts';
 import { readDictionary } from '../src/saes/readDictionary.ts';
+import { startPeer } from './parts/peer.ts';
 
 const shape = { tokens: 1000, threads: 2, features: 8192, k: 64 };
 const warmUp = 1;
@@ -161,48 +160,31 @@ async function startPeers(model: string, ids: readonly number[]): Promise<Contes
   const peers: Contestant[] = [];
   if (python) {
     peers.push(
-      await startPeer('transformers, torch', python, [script('forward.py'), model, threads], ids),
+      await startPassPeer(
+        'transformers, torch',
+        python,
+        [script('forward.py'), model, threads],
+        ids,
+      ),
     );
   }
   if (llama) {
     const args = [script('prefill.mjs'), llama, model, threads];
-    peers.push(await startPeer('llama.cpp', process.execPath, args, ids));
+    peers.push(await startPassPeer('llama.cpp', process.execPath, args, ids));
   }
   return peers;
 }
 
 /** A program that says its version, takes the token ids and prints the milliseconds of one pass per line it is sent. */
-async function startPeer(
+async function startPassPeer(
   name: string,
   program: string,
   args: readonly string[],
   ids: readonly number[],
 ): Promise<Contestant> {
-  const child = spawn(program, args, {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    // Without these, glibc maps and unmaps every large tensor anew, at PyTorch's expense.
-    env: {
-      ...process.env,
-      MALLOC_MMAP_THRESHOLD_: '4294967296',
-      MALLOC_TRIM_THRESHOLD_: '17179869184',
-    },
-  });
-  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
-  const next = async (): Promise<string> => {
-    const line = await lines.next();
-    if (line.done) throw new Error(`${name} has ended.`);
-    return line.value;
-  };
-  const version = await next();
-  child.stdin.write(`${JSON.stringify(ids)}\n`);
-  return {
-    name: `${name} ${version}`,
-    run: async () => {
-      child.stdin.write('again\n');
-      return Number(await next());
-    },
-    dispose: () => child.kill(),
-  };
+  const peer = await startPeer(program, args);
+  peer.tell(JSON.stringify(ids));
+  return peer.contestant(`${name} ${peer.version}`, 'again');
 }
 
 function peerScript(name: string): string {

@@ -1,15 +1,14 @@
 // A window's loss and its gradient by every LIMe router of the embedded model, against its loss alone and against the
 // same in PyTorch: interleaved rounds in one run, and how far the two gradients differ. `LOUPE_PYTHON` names a Python
 // with torch, transformers and gguf; without it, PyTorch is left out.
-import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { embeddedModel } from '../src/common/embedded.ts';
 import { loadModel } from '../src/engine/loadModel.ts';
 import { RoutedLoss } from '../src/engine/routedLoss.ts';
 import { fitWindow, identityRouters } from '../src/engine/routerFit.ts';
 import { median, ratio, takeTurns, timed, type Contestant } from './parts/contestants.ts';
+import { startPeer } from './parts/peer.ts';
 
 const threads = 2;
 const warmUp = 2;
@@ -42,7 +41,7 @@ export async function benchRouterFit(rounds: number): Promise<RouterFitResult> {
   const own = await gradients.run(window, routers);
   const memory = process.memoryUsage.rss() / 1e9;
   const python = process.env['LOUPE_PYTHON'];
-  const peer = python ? await startPeer(python, path, window) : undefined;
+  const peer = python ? await startFitPeer(python, path, window) : undefined;
   const contestants: Contestant[] = [
     {
       name: 'loss',
@@ -83,48 +82,17 @@ function farthest(own: Float32Array = new Float32Array(), other: readonly number
   return Math.max(...other.map((value, i) => Math.abs(value - (own[i] ?? NaN)))) / largest;
 }
 
-interface Peer {
+interface FitPeer {
   readonly version: string;
   readonly answer: { readonly loss: number; readonly gradient: readonly number[] };
   readonly contestant: Contestant;
 }
 
-async function startPeer(python: string, model: string, window: Uint32Array): Promise<Peer> {
+async function startFitPeer(python: string, model: string, window: Uint32Array): Promise<FitPeer> {
   const script = inRepository('bench/peers/routerFit.py');
-  const child = spawn(python, [script, model, String(threads)], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    // Without these, glibc maps and unmaps every large tensor anew, which costs PyTorch half its speed.
-    env: {
-      ...process.env,
-      MALLOC_MMAP_THRESHOLD_: '4294967296',
-      MALLOC_TRIM_THRESHOLD_: '17179869184',
-    },
-  });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const next = async (): Promise<string> => {
-    const line = await lines.next();
-    if (line.done === true)
-      throw new Error(`${python} ended: are torch, transformers and gguf there?`);
-    return line.value;
-  };
-  const version = await next();
-  child.stdin.write(`${JSON.stringify([...window])}\n`);
-  const answer = JSON.parse(await next()) as Peer['answer'];
-  return {
-    version,
-    answer,
-    contestant: {
-      name: 'PyTorch',
-      run: async () => {
-        child.stdin.write('\n');
-        return Number(await next());
-      },
-      dispose: () => {
-        child.kill();
-        return Promise.resolve();
-      },
-    },
-  };
+  const peer = await startPeer(python, [script, model, String(threads)]);
+  const answer = JSON.parse(await peer.ask(JSON.stringify([...window]))) as FitPeer['answer'];
+  return { version: peer.version, answer, contestant: peer.contestant('PyTorch', '') };
 }
 
 function inRepository(path: string): string {

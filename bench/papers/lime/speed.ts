@@ -1,10 +1,9 @@
-import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { writeText } from '../report.ts';
 import { ratio, takeTurns, timed, type Contestant, type Ratio } from '../../parts/contestants.ts';
+import { startPeer } from '../../parts/peer.ts';
 import { armNamed, configOf, type Settings } from './cell.ts';
 import { newState } from './checkpoint.ts';
 import { LossGraph } from './lossGraph.ts';
@@ -52,7 +51,7 @@ export async function measuredSpeed(
   const python = process.env['LOUPE_PYTHON'];
   const kept = await keptSpeed(out);
   if (kept || python === undefined || rounds === 0) return kept;
-  const peer = await startPeer(python, settings);
+  const peer = await startLimePeer(python, settings);
   const contestants: Contestant[] = [];
   for (const one of architectures) {
     contestants.push(await own(one, settings, train));
@@ -93,36 +92,11 @@ async function own(
   };
 }
 
-async function startPeer(python: string, settings: Settings) {
+async function startLimePeer(python: string, settings: Settings) {
   const script = fileURLToPath(new URL('../../peers/limeTraining.py', import.meta.url));
-  const child = spawn(python, [script, JSON.stringify(settings), String(threads)], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    // Without these, glibc maps and unmaps every large tensor anew, which costs PyTorch half its speed.
-    env: {
-      ...process.env,
-      MALLOC_MMAP_THRESHOLD_: '4294967296',
-      MALLOC_TRIM_THRESHOLD_: '17179869184',
-    },
-  });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const next = async (): Promise<string> => {
-    const line = await lines.next();
-    if (line.done === true) throw new Error(`${python} ended: is torch installed there?`);
-    return line.value;
-  };
-  const version = await next();
+  const peer = await startPeer(python, [script, JSON.stringify(settings), String(threads)]);
   return {
-    version,
-    step: (name: string): Contestant => ({
-      name: `PyTorch ${name}`,
-      run: async () => {
-        child.stdin.write(`${name}\n`);
-        return Number(await next());
-      },
-      dispose: () => {
-        child.kill();
-        return Promise.resolve();
-      },
-    }),
+    version: peer.version,
+    step: (name: string): Contestant => peer.contestant(`PyTorch ${name}`, name),
   };
 }
