@@ -19,6 +19,7 @@ export function progress(change: Partial<BoostProgress> = {}): BoostProgress {
     generalEv: 0.8562,
     generalEvBase: 0.857,
     alive: 903,
+    device: 'WebGPU',
     dead: 0.118,
     tokensPerSecond: 21_437.2,
     secondsLeft: 74,

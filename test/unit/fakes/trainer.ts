@@ -50,6 +50,7 @@ export function boostProgress(change: Partial<BoostProgress> = {}): BoostProgres
     generalEv: 0.8565,
     generalEvBase: 0.857,
     alive: 903,
+    device: 'WebGPU',
     dead: 0.118,
     tokensPerSecond: 21_400,
     secondsLeft: 95,
