@@ -207,7 +207,11 @@ describe('the training panel while something trains', () => {
   it('shows phase, numbers and curves with the base to compare with', async () => {
     await open(stateOf('running'));
     const text = await seen();
-    for (const fact of [/Training · 63 %/, /step 298 of 480 · on WebGPU · about 1 min left/, /903 of 1,024/])
+    for (const fact of [
+      /Training · 63 %/,
+      /step 298 of 480 · on WebGPU · about 1 min left/,
+      /903 of 1,024/,
+    ])
       assert.match(text, fact);
     assert.match(text, /12 %[\s\S]*1,220,608[\s\S]*21,437/);
     assert.match(text, /went on from its checkpoint/);
