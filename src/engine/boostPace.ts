@@ -48,7 +48,7 @@ export async function boostPace(
   const folder = await mkdtemp(join(tmpdir(), 'loupe-pace-'));
   const trainer = await openTrainer(frozen, repeated(window, source), { ...asked, folder }, signal);
   try {
-    const training = await secondsOfStep(trainer, stepsOf(frozen), signal);
+    const training = await secondsOfStep(trainer, signal);
     const watching = await secondsOf(() => trainer.measure(trainer.rowsOf([window])));
     const { name, hash } = frozen.model.info;
     const dictionary = trainer.dictionary({ name, model: { name, hash }, provenance: {} });
@@ -88,9 +88,11 @@ async function openTrainer(
 ): Promise<Trainer> {
   const tokenIds = new Uint32Array(Math.min(4096, asked.textTokens)); // decides the size of a batch
   const settings = boostTrainingSettings(frozen, { ...asked, tokenIds, seed: 0 });
-  const { warmUp, timed } = stepsOf(frozen);
   return Trainer.open({
-    settings: { ...settings, tokens: (warmUp + timed) * settings.batch },
+    settings: {
+      ...settings,
+      tokens: 2 * (stepsOnDevice.warmUp + stepsOnDevice.timed) * settings.batch,
+    },
     source,
     folder: asked.folder,
     writeCheckpoint: () => Promise.resolve(),
@@ -99,17 +101,20 @@ async function openTrainer(
   });
 }
 
-function stepsOf({ model, tensorflow }: FrozenBase) {
-  return model.on.device === 'cpu' && !tensorflow ? stepsOnCpu : stepsOnDevice;
-}
-
-async function secondsOfStep(
-  trainer: Trainer,
-  { warmUp, timed }: typeof stepsOnCpu,
-  signal: AbortSignal,
-): Promise<number> {
+/** Of what takes the steps: fewer of the CPU's are enough. */
+async function secondsOfStep(trainer: Trainer, signal: AbortSignal): Promise<number> {
+  const { warmUp, timed } = trainer.backend.readSteps === 1 ? stepsOnCpu : stepsOnDevice;
+  const enough = new AbortController();
   const ends: number[] = [];
-  await trainer.run({ signal, report: () => void ends.push(performance.now()) });
+  const report = (): void => {
+    ends.push(performance.now());
+    if (ends.length === warmUp + timed) enough.abort();
+  };
+  await trainer
+    .run({ signal: AbortSignal.any([signal, enough.signal]), report })
+    .catch((error: unknown) => {
+      if (!enough.signal.aborted || signal.aborted) throw error;
+    });
   const [first, last] = [ends[warmUp - 1] ?? NaN, ends.at(-1) ?? NaN];
   return (last - first) / 1000 / timed;
 }

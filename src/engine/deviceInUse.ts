@@ -24,7 +24,7 @@ export interface DeviceOptions extends ProbeOptions {
 const slowest = 1;
 
 /** How long its test run may take: a driver that hangs is not to hold up every first load for a minute. */
-const milliseconds = 15_000;
+const milliseconds = 30_000;
 
 /** What a model and its SAEs run on: the device that was chosen, until it fails. */
 export class DeviceInUse {

@@ -116,18 +116,7 @@ export class GraphBackend implements TrainingBackend {
   }
 
   encode(): Promise<void> {
-    return onDevice(this.device, async () => {
-      const { input, shape, stride, values, indices } = this.arrays;
-      const graph = (): Uint8Array => candidatesGraph({ shape, stride });
-      const session = await this.sessions.of('candidates', graph);
-      const result = await session.run({
-        x: float32Tensor(input, [shape.batch, stride]),
-        ...this.stateOf(['encoder.value', 'encoderBias.value']),
-      });
-      values.set(float32Values(result['values']));
-      const found = result['indices']?.data;
-      if (found instanceof BigInt64Array) indices.set(found);
-    });
+    return onDevice(this.device, () => this.inParts(() => this.encodeParts()));
   }
 
   async download(): Promise<void> {
@@ -167,7 +156,7 @@ export class GraphBackend implements TrainingBackend {
   /** Takes the steps that wait, in one run; the last one's result, where it is read. */
   private async takeWaiting(read: boolean): Promise<StepResult | undefined> {
     if (this.waiting.length === 0) return undefined;
-    const results = await onDevice(this.device, () => this.takeInParts(this.waiting));
+    const results = await onDevice(this.device, () => this.inParts(() => this.take(this.waiting)));
     this.waiting = [];
     try {
       return read ? await this.resultOf(results) : undefined;
@@ -176,11 +165,29 @@ export class GraphBackend implements TrainingBackend {
     }
   }
 
-  /** In as many parts as memory asks for. */
-  private async takeInParts(batches: readonly Batch[]): Promise<Tensor> {
+  private async encodeParts(): Promise<void> {
+    const { input, shape, stride, values, indices } = this.arrays;
+    const { batch, k } = shape;
+    const graph = (): Uint8Array => candidatesGraph({ shape, stride });
+    const session = await this.sessions.of('candidates', graph);
+    const size = Math.ceil(batch / this.parts);
+    for (let from = 0; from < batch; from += size) {
+      const to = Math.min(batch, from + size);
+      const result = await session.run({
+        x: float32Tensor(input.subarray(from * stride, to * stride), [to - from, stride]),
+        ...this.stateOf(['encoder.value', 'encoderBias.value']),
+      });
+      values.set(float32Values(result['values']), from * k);
+      const found = result['indices']?.data;
+      if (found instanceof BigInt64Array) indices.set(found, from * k);
+    }
+  }
+
+  /** Does the work in as many parts as memory asks for. */
+  private async inParts<T>(work: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
-        return await this.take(batches);
+        return await work();
       } catch (error) {
         if (!Failure.is(error, 'out-of-memory') || this.parts >= this.settings.batch) throw error;
         await this.halve();
@@ -305,7 +312,14 @@ function scalarsOf(steps: readonly StepOptions[]): State {
 }
 
 function letGo(state: State): void {
-  for (const tensor of Object.values(state)) if (tensor.location === 'gpu-buffer') tensor.dispose();
+  for (const tensor of Object.values(state)) {
+    if (tensor.location !== 'gpu-buffer') continue;
+    try {
+      tensor.dispose();
+    } catch {
+      // It went with its device.
+    }
+  }
 }
 
 function missing(name: string): never {

@@ -46,6 +46,10 @@ export class GraphSessions {
   }
 }
 
+/** What is left of sessions on a lost device may not even be let go of; why they are closed is the better failure. */
 async function closed(sessions: ReadonlyMap<string, Promise<Session>>): Promise<void> {
-  for (const session of sessions.values()) await (await session.catch(() => undefined))?.dispose();
+  for (const opening of sessions.values()) {
+    const session = await opening.catch(() => undefined);
+    await session?.dispose().catch(() => undefined);
+  }
 }

@@ -178,6 +178,8 @@ export class Trainer {
   async save(): Promise<void> {
     const { arrays, sparsity } = this.backend;
     await this.backend.download();
+    // What has gone wrong since the last known loss must not take a good checkpoint's place.
+    if (!arrays.encoderBias.value.every(Number.isFinite)) throw notNumbers(this.step);
     await writeCheckpoint(
       this.parts.folder,
       arrays,
@@ -272,9 +274,7 @@ export class Trainer {
     this.last = (await backend.step({ ...settings, step, learningRate: rate }, read)) ?? this.last;
     const { loss, squaredError, dead } = this.last;
     if (read && !Number.isFinite(loss)) {
-      throw new Failure('internal', `The loss is no longer a number at step ${step}.`, {
-        action: 'Start again in another folder with a smaller learning rate (--lr).',
-      });
+      throw notNumbers(step);
     }
     this.state = { ...this.state, step };
     const { variance, targetScale } = this.state.statistics;
@@ -292,6 +292,12 @@ export class Trainer {
   private addToCurve({ step, loss, ev, dead }: Omit<TrainingProgress, 'tokensPerSecond'>): void {
     this.state = { ...this.state, curve: [...this.state.curve, { step, loss, ev, dead }] };
   }
+}
+
+function notNumbers(step: number): Failure {
+  return new Failure('internal', `The loss is no longer a number at step ${step}.`, {
+    action: 'Start again in another folder with a smaller learning rate (--lr).',
+  });
 }
 
 /** Tokens per second over the last steps. */

@@ -157,6 +157,25 @@ describe('GraphBackend', () => {
     });
   }
 
+  it('finds candidates in more parts too where memory runs out', async () => {
+    const settings = { ...toySettings, objective: 'jumprelu' } as const;
+    const whole = await trained({ settings, openBackend: on({ device: 'cpu' }) });
+    const warnings: string[] = [];
+    const warn = (message: string) => void warnings.push(message);
+    // The first run of all is that of the candidates which jumprelu begins with.
+    const failing = failOn('encoderBias.value', 1, new Failure('out-of-memory', 'no room'), 2);
+    try {
+      const found = await trained({ settings, openBackend: on({ device: 'cpu', warn }) });
+      assert.ok(difference(found, whole) < 1e-4, `off by ${difference(found, whole)}`);
+    } finally {
+      failing.mock.restore();
+    }
+    assert.deepEqual(
+      warnings.map(warning => /\d+ tokens/.exec(warning)?.[0]),
+      ['32 tokens', '16 tokens'],
+    );
+  });
+
   it('fails with device-lost where there is no room for smaller parts either', async () => {
     const full = new Failure('out-of-memory', 'no room');
     const failing = failOn('rate', 1, full, 1000);

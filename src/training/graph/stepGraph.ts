@@ -85,17 +85,17 @@ export function stepLoopGraph(plan: StepPlan, state: readonly StateEntry[]): Uin
   return graph.bytes();
 }
 
-/** The candidates of `x`, `values` and `indices` (B, K, 1), by the weights. */
+/** The candidates of `x` (b, D), `values` and `indices` (b, K, 1), by the weights. */
 export function candidatesGraph({ shape, stride }: Pick<StepPlan, 'shape' | 'stride'>): Uint8Array {
   const graph = new Graph();
-  const { batch, features, k } = shape;
-  const x = graph.input('x', 'float32', [batch, stride]);
+  const { features, k } = shape;
+  const x = graph.input('x', 'float32', ['b', stride]);
   const encoder = graph.input('encoder.value', 'float32', [features, stride]);
   const bias = graph.input('encoderBias.value', 'float32', [features]);
   const a = new Arithmetic(graph);
   const found = strongest(a, preActivations(a, x, encoder, bias), k);
-  graph.output(found.values, 'values', 'float32', [batch, k]);
-  graph.output(found.indices, 'indices', 'int64', [batch, k, 1]);
+  graph.output(found.values, 'values', 'float32', ['b', k]);
+  graph.output(found.indices, 'indices', 'int64', ['b', k, 1]);
   return graph.bytes();
 }
 

@@ -190,6 +190,18 @@ describe('Trainer', () => {
     assert.equal((await findCheckpoint(folder))?.state.step, 10);
   });
 
+  it('keeps a good checkpoint where the weights are no numbers any more', async () => {
+    const trainer = await Trainer.open(parts());
+    try {
+      await trainer.save();
+      trainer.backend.arrays.encoderBias.value[3] = NaN;
+      await assert.rejects(trainer.save(), /no longer a number/);
+    } finally {
+      await trainer.dispose();
+    }
+    assert.equal((await findCheckpoint(folder))?.state.step, 0);
+  });
+
   it('falls back on the older checkpoint when the newer one is damaged', async () => {
     const trainer = await Trainer.open(parts());
     await stopAfter(trainer, 10);
