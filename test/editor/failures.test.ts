@@ -106,7 +106,12 @@ describe('what breaks', () => {
   it('one line of 1 MB is analysed around what is visible, and can be stopped', async () => {
     const { page } = editor;
     await openFile(page, 'line.txt');
-    await runCommand(page, 'Loupe: Analyze Document');
+    await eventually('tints of the line', async () => {
+      // VS Code may tell extensions of so long a file later than it shows it.
+      await runCommand(page, 'Loupe: Analyze Document');
+      const tinted = async () => ((await tintedSpans(page)) > 0 ? true : undefined);
+      return eventually('tints', tinted, 30_000);
+    });
     assert.match(await hoverOver(page, 'without', /surprisal/), /#\d+/);
     await runCommand(page, 'Loupe: Clear Analysis');
     await eventually('a line without tints', async () =>
