@@ -80,6 +80,7 @@ export function activate(context: vscode.ExtensionContext): void {
   const layerMapPanel = own(new LayerMapPanel(context.extensionUri, layerMaps));
   own(registerLayerMapCommand(layerMaps, layerMapPanel));
   own(engine.onDidStop(() => layerMaps.engineStopped()));
+  own(engine.onDidRestart(() => layerMaps.engineRestarted()));
   const librariesChosen = (): void => void useOwnLibraries(context, engine, 'chosen');
   own(followSettings({ engine, layerMaps, librariesChosen }));
   void useOwnLibraries(context, engine, 'at start');
