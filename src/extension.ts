@@ -15,6 +15,7 @@ import { listFittedRouters, routerFolders } from './editor/fittedRouters.ts';
 import { FeaturePanels } from './editor/featurePanel.ts';
 import { LayerMapPanel, registerLayerMapCommand } from './editor/layerMapPanel.ts';
 import { LayerMaps } from './editor/layerMaps.ts';
+import { leftDevice } from './editor/leftDevice.ts';
 import {
   presentDeviceLeft,
   presentFailure,
@@ -80,6 +81,7 @@ export function activate(context: vscode.ExtensionContext): void {
   const layerMapPanel = own(new LayerMapPanel(context.extensionUri, layerMaps));
   own(registerLayerMapCommand(layerMaps, layerMapPanel));
   own(engine.onDidStop(() => layerMaps.engineStopped()));
+  own(engine.onDidRestart(() => layerMaps.engineRestarted()));
   const librariesChosen = (): void => void useOwnLibraries(context, engine, 'chosen');
   own(followSettings({ engine, layerMaps, librariesChosen }));
   void useOwnLibraries(context, engine, 'at start');
@@ -97,8 +99,8 @@ export function activate(context: vscode.ExtensionContext): void {
 
 /** Tells of a device that failed while it was in use. */
 function deviceChanged({ device }: Engine, before: DeviceState | undefined): void {
-  const failed = before !== undefined && before.device !== 'cpu' && device?.device === 'cpu';
-  if (failed && device.note !== undefined) presentDeviceLeft(device.note);
+  const note = leftDevice(before, device);
+  if (note !== undefined) presentDeviceLeft(note);
 }
 
 function engineChanged({ state }: Engine, session: Session, memory: vscode.Memento): void {

@@ -35,7 +35,7 @@ export async function downloadCudaLibraries(targets: {
   readonly engine: Engine;
 }): Promise<void> {
   const choosing = await import('./choosing/main.ts');
-  if (await choosing.bringCuda(cudaPlaces(targets.context))) await useNow(targets.engine);
+  if (await choosing.bringCuda(cudaPlaces(targets.context))) await targets.engine.renew();
 }
 
 /**
@@ -44,13 +44,13 @@ export async function downloadCudaLibraries(targets: {
  */
 export async function useOwnLibraries(
   context: Context,
-  engine: Pick<Engine, 'state' | 'restart'>,
+  engine: Pick<Engine, 'renew'>,
   when: 'at start' | 'chosen',
 ): Promise<void> {
   const path = absolute(setting('cuda.libraries'));
   try {
     const isNew = path !== undefined && (await layOut(context, path));
-    if (isNew || when === 'chosen') await useNow(engine);
+    if (isNew || when === 'chosen') await engine.renew();
   } catch (error) {
     presentFailure(Failure.from(error), 'document');
   }
@@ -59,9 +59,4 @@ export async function useOwnLibraries(
 async function layOut(context: Context, path: string): Promise<boolean> {
   const choosing = await import('./choosing/main.ts');
   return choosing.useCudaLibraries(cudaPlaces(context), path);
-}
-
-async function useNow(engine: Pick<Engine, 'state' | 'restart'>): Promise<void> {
-  // Its state tells of a failure.
-  if (engine.state.kind !== 'off') await engine.restart().catch(() => undefined);
 }

@@ -48,6 +48,7 @@ export class Engine implements vscode.Disposable {
   private readonly owned = new DisposableStore();
   private readonly changed = this.owned.register(new vscode.EventEmitter<void>());
   private readonly stopped = this.owned.register(new vscode.EventEmitter<EngineStop>());
+  private readonly restarted = this.owned.register(new vscode.EventEmitter<void>());
   private readonly deviceChanged = this.owned.register(
     new vscode.EventEmitter<DeviceState | undefined>(),
   );
@@ -65,6 +66,8 @@ export class Engine implements vscode.Disposable {
   readonly onDidChangeState = this.changed.event;
   /** The process has ended without being asked to. */
   readonly onDidStop = this.stopped.event;
+  /** The process was ended as another was asked for: its calls are dead, and `connect` has those of the next. */
+  readonly onDidRestart = this.restarted.event;
   /** Another device is used, or as much memory; with what was before. */
   readonly onDidChangeDevice = this.deviceChanged.event;
   private currentDevice: DeviceState | undefined;
@@ -119,8 +122,21 @@ export class Engine implements vscode.Disposable {
   async restart(): Promise<void> {
     this.restarts.forget();
     this.endProcess();
-    this.loading = this.loadSelection();
-    await this.loading;
+    const loading = (this.loading = this.loadSelection());
+    this.restarted.fire();
+    await loading;
+  }
+
+  /** The settings name another device or runtime: nothing goes on in the old process. The state tells of a failure. */
+  async renew(): Promise<void> {
+    if (this.current.kind !== 'off') {
+      await this.restart().catch(() => undefined);
+      return;
+    }
+    // Nothing was loaded to be analysed, but `connect` may have started a process for other calls.
+    this.restarts.forget();
+    this.endProcess();
+    this.restarted.fire();
   }
 
   dispose(): void {

@@ -30,7 +30,7 @@ export class EngineRestarts {
 
   /** Notes a stop at the time `now`, in milliseconds. */
   stopped(now: number, reason: string, on: StoppedOn): EngineStop {
-    const where = this.why === undefined ? whereStopped(on) : undefined;
+    const where = this.why === undefined ? whereStopped(on, reason) : undefined;
     const restart = this.policy.stoppedOn(now, where);
     if (restart !== 'on the CPU') return { reason, restarting: restart !== 'no' };
     this.why = `The engine stopped twice ${where ?? ''} (${reason}), and the CPU goes on until the engine is restarted.`;
@@ -44,9 +44,13 @@ export class EngineRestarts {
   }
 }
 
-/** Undefined on the CPU. A driver may have ended it while the model was being loaded: on the device that was asked for. */
-function whereStopped({ used, asked = 'cpu' }: StoppedOn): string | undefined {
+/**
+ * Undefined on the CPU. A driver may have ended it while the model was being loaded: on the device that was asked for. Of 'auto'
+ * nobody knows which that was; a system that is out of memory kills, as drivers do not, and that may as well be on the CPU.
+ */
+function whereStopped({ used, asked = 'cpu' }: StoppedOn, reason: string): string | undefined {
   const device = used ?? asked;
   if (device === 'cpu') return undefined;
-  return device === 'auto' ? 'while it loaded the model' : `on ${deviceNames[device]}`;
+  if (device !== 'auto') return `on ${deviceNames[device]}`;
+  return reason === 'signal SIGKILL' ? undefined : 'while it loaded the model';
 }

@@ -4,7 +4,7 @@ import { onDidChangeSettings } from './settings.ts';
 
 /** What follows the settings that it was started with. */
 export interface Followers {
-  readonly engine: Pick<Engine, 'state' | 'reload' | 'restart'>;
+  readonly engine: Pick<Engine, 'reload' | 'renew'>;
   readonly layerMaps: { reload(): void };
   /** Other CUDA libraries were named, or none any more. */
   readonly librariesChosen: () => void;
@@ -16,14 +16,10 @@ export function followSettings({ engine, layerMaps, librariesChosen }: Followers
   for (const followed of [
     onDidChangeSettings(['model.path', 'threads'], () => layerMaps.reload()),
     onDidChangeSettings(['model.path', 'sae.path', 'threads', 'precision'], () => engine.reload()),
-    onDidChangeSettings(['device'], () => deviceChosen(engine)),
+    // A process of its own for the device: another runtime may be needed, and what failed before may be tried again.
+    onDidChangeSettings(['device'], () => void engine.renew()),
     onDidChangeSettings(['cuda.libraries'], librariesChosen),
   ])
     owned.register(followed);
   return owned;
-}
-
-/** A process of its own for the device: another runtime may be needed, and what failed before may be tried again. */
-function deviceChosen(engine: Followers['engine']): void {
-  if (engine.state.kind !== 'off') engine.restart().catch(() => undefined); // the state tells
 }

@@ -83,6 +83,12 @@ export class LayerMaps implements vscode.Disposable {
     if (this.isOpen) this.document.again();
   }
 
+  /** The engine was ended as another was asked for, which does what the old one did not end. */
+  engineRestarted(): void {
+    if (this.isOpen && this.model.state.kind !== 'ready') void this.model.load();
+    this.engineStopped();
+  }
+
   watch(on: boolean): void {
     this.watched = on;
     this.watchDocument();

@@ -54,30 +54,39 @@ export function newJob(task: TrainingTask, now: number): TrainingJob {
   };
 }
 
-/** What a job asks for besides the CPU, as people know it, or 'auto'; undefined where that is nothing. */
-export function askedDevice({ kind, request }: TrainingJob): string | undefined {
+/** What a task asks for besides the CPU, as people know it, or 'auto'; undefined where that is nothing. */
+export function askedDevice({ kind, request }: TrainingTask): string | undefined {
   if (kind === 'residual' && request.tensorflow) return 'TensorFlow';
   const { device = 'cpu' } = request.model;
   if (device === 'cpu') return undefined;
   return device === 'auto' ? device : deviceNames[device];
 }
 
-/** What a job runs on besides the CPU: until its first step says so, what it asks for. */
+/**
+ * What a job runs on besides the CPU: until its first step says so, what it asks for. A device that it names runs the model,
+ * also where the steps are the CPU's.
+ */
 export function deviceOf(job: TrainingJob): string | undefined {
   const asked = askedDevice(job);
-  const used = job.progress?.device ?? asked;
-  return asked === undefined || used === deviceNames.cpu ? undefined : used;
+  const steps = job.progress?.device ?? asked;
+  if (asked === undefined || steps !== deviceNames.cpu) return asked && steps;
+  const { device = 'cpu' } = job.request.model;
+  return device === 'cpu' || device === 'auto' ? undefined : deviceNames[device];
 }
 
 /** The same job on the CPU. */
 export function onCpu(job: TrainingJob): TrainingJob {
-  const moved = <R extends { readonly model: ModelRequest }>(request: R): R => ({
-    ...request,
-    model: { ...request.model, device: 'cpu' },
-  });
-  return job.kind === 'residual'
-    ? { ...job, request: { ...moved(job.request), tensorflow: undefined } }
-    : { ...job, request: moved(job.request) };
+  if (job.kind === 'residual') return { ...job, request: boostOnCpu(job.request) };
+  return { ...job, request: { ...job.request, model: modelOnCpu(job.request.model) } };
+}
+
+/** The same training of a residual SAE on the CPU. */
+export function boostOnCpu(request: BoostRequest): BoostRequest {
+  return { ...request, model: modelOnCpu(request.model), tensorflow: undefined };
+}
+
+function modelOnCpu(model: ModelRequest): ModelRequest {
+  return { ...model, device: 'cpu' };
 }
 
 /** The job that a file holds; undefined where it holds none, as after a fault of the disk. */

@@ -1,8 +1,9 @@
 import { Failure } from '../common/failure.ts';
 import type { LoadProgress } from '../contracts/engine.ts';
-import type { BoostRequest } from '../contracts/trainer.ts';
+import type { BoostPlan, BoostRequest } from '../contracts/trainer.ts';
 import type { PlanChoice, PlanState } from '../contracts/trainingPanel.ts';
-import type { StartTrainer } from './trainingQueue.ts';
+import { askedDevice, boostOnCpu } from './trainingJob.ts';
+import { shortened, type StartTrainer, type Trainer } from './trainingQueue.ts';
 
 /** A training that the user has asked for and not started yet. */
 export interface TrainingDraft {
@@ -28,10 +29,18 @@ export class TrainingPlanner {
     return this.current?.state ?? null;
   }
 
-  /** Makes the plan of a draft; one that was being made before is dropped. Settles when it is there, or has failed. */
+  /**
+   * Makes the plan of a draft; one that was being made before is dropped. Where its device fails, or ends the trainer, plan and
+   * training are the CPU's. Settles when the plan is there, or has failed.
+   */
   async begin(draft: TrainingDraft): Promise<void> {
     this.work.abort();
     const { signal } = (this.work = new AbortController());
+    await this.make(draft, signal);
+  }
+
+  /** `left`, one sentence: why the draft is on the CPU by now. */
+  private async make(draft: TrainingDraft, signal: AbortSignal, left?: string): Promise<void> {
     const { name, folders, request } = draft;
     const enter = (state: PlanState): void => {
       if (signal.aborted) return;
@@ -46,11 +55,21 @@ export class TrainingPlanner {
       const { width, k, mixGeneral } = request;
       const onProgress = (progress: LoadProgress): void =>
         enter({ kind: 'reading', name, ...progress });
-      const plan = await trainer.caller.call('plan', request, { signal, onProgress });
+      const made = await trainer.caller.call('plan', request, { signal, onProgress });
+      const plan = left === undefined ? made : withWarning(made, left);
       const choice = { tokens: plan.tokens, mixGeneral };
       enter({ kind: 'ready', name, folders, plan, width, k, choice });
     } catch (error) {
-      enter({ kind: 'failed', name, message: sentence(Failure.from(error)) });
+      const failure = Failure.from(error);
+      const asked = askedDevice({ kind: 'residual', request });
+      const isDevice = failure.code === 'device-lost' || failure.code === 'stopped';
+      if (asked === undefined || !isDevice) {
+        enter({ kind: 'failed', name, message: sentence(failure) });
+        return;
+      }
+      const why = leftText(failure, await endOf(trainer));
+      const onCpu = { ...draft, request: boostOnCpu(request) };
+      if (!signal.aborted) await this.make(onCpu, signal, why);
     } finally {
       trainer.dispose();
     }
@@ -73,6 +92,23 @@ export class TrainingPlanner {
   dispose(): void {
     this.work.abort();
   }
+}
+
+/** Ends the trainer, and tells how it ended. */
+function endOf(trainer: Trainer): Promise<string> {
+  trainer.dispose();
+  return trainer.ended;
+}
+
+/** One sentence: why plan and training are the CPU's. */
+function leftText({ code, message }: Failure, end: string): string {
+  const what = code === 'stopped' ? `The trainer stopped (${end})` : shortened(message);
+  return `${what}, and the plan is the CPU's, as its training will be.`;
+}
+
+function withWarning(plan: BoostPlan, message: string): BoostPlan {
+  const warnings = [{ code: 'device-left', message }, ...plan.corpus.warnings];
+  return { ...plan, corpus: { ...plan.corpus, warnings } };
 }
 
 function sentence({ message, action }: Failure): string {

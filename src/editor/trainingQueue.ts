@@ -314,7 +314,7 @@ function lostNotice(reason: string, left: string | undefined): string {
 }
 
 /** A sentence as a part of another. */
-function shortened(sentence: string): string {
+export function shortened(sentence: string): string {
   return sentence.replace(/\.$/, '');
 }
 

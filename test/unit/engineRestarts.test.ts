@@ -44,6 +44,25 @@ describe('an engine that stops', () => {
     assert.equal(new EngineRestarts().stopped(0, reason, started).restarting, true);
   });
 
+  it('as it is killed while auto loads its model is not said to have left a device', () => {
+    const killed = 'signal SIGKILL';
+    const on = { used: undefined, asked: 'auto' } as const;
+    const restarts = new EngineRestarts();
+    assert.deepEqual(restarts.stopped(0, killed, on), { reason: killed, restarting: true });
+    const second = restarts.stopped(minute / 2, killed, on);
+    assert.deepEqual(second, { reason: killed, restarting: false });
+    assert.equal(restarts.insteadOfDevice, undefined);
+    // Where the device is known, it is left as ever.
+    for (const known of [
+      { used: 'webgpu', asked: 'auto' },
+      { used: undefined, asked: 'webgpu' },
+    ] as const) {
+      const others = new EngineRestarts();
+      others.stopped(0, killed, known);
+      assert.match(others.stopped(1, killed, known).insteadOfDevice ?? '', /on WebGPU/);
+    }
+  });
+
   it('after the user has restarted it has not stopped before', () => {
     const restarts = new EngineRestarts();
     restarts.stopped(0, reason, { used: 'webgpu', asked: 'webgpu' });

@@ -15,7 +15,11 @@ interface EngineModule {
   ) => {
     readonly state: { readonly kind: string; readonly failure?: Error };
     readonly onDidStop: (listener: (stop: object) => void) => unknown;
+    readonly onDidRestart: (listener: () => unknown) => unknown;
     ready(): Promise<unknown>;
+    connect(): Promise<object>;
+    restart(): Promise<void>;
+    renew(): Promise<void>;
     dispose(): void;
   };
 }
@@ -23,6 +27,18 @@ interface EngineModule {
 fakeVscode();
 const folder = mkdtempSync(join(tmpdir(), 'loupe-start-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
+
+/** An engine of a program; what it is to load is never known. */
+async function openEngine(program: string): Promise<InstanceType<EngineModule['Engine']>> {
+  const path: string = new URL('../../src/editor/engine.ts', import.meta.url).href;
+  const { Engine } = (await import(path)) as EngineModule;
+  const quiet = (): void => undefined;
+  return new Engine(
+    { path: program, environment: () => ({}) },
+    () => Promise.reject(new Error('nothing is selected')),
+    { info: quiet, warn: quiet, error: quiet },
+  );
+}
 
 it('is started again once, and then has failed', async () => {
   const started = join(folder, 'started');
@@ -32,14 +48,7 @@ it('is started again once, and then has failed', async () => {
     `import { appendFileSync } from 'node:fs';
      process.once('message', () => { appendFileSync(${JSON.stringify(started)}, 'x'); process.exit(3); });`,
   );
-  const path: string = new URL('../../src/editor/engine.ts', import.meta.url).href;
-  const { Engine } = (await import(path)) as EngineModule;
-  const quiet = (): void => undefined;
-  const engine = new Engine(
-    { path: program, environment: () => ({}) },
-    () => Promise.reject(new Error('never asked')),
-    { info: quiet, warn: quiet, error: quiet },
-  );
+  const engine = await openEngine(program);
   const stops: object[] = [];
   engine.onDidStop(stop => void stops.push(stop));
   await assert.rejects(engine.ready(), /has ended/);
@@ -51,5 +60,37 @@ it('is started again once, and then has failed', async () => {
   ]);
   assert.equal(engine.state.kind, 'failed');
   assert.match(engine.state.failure?.message ?? '', /stopped again \(exit code 3\)/);
+  engine.dispose();
+});
+
+it('has its process ended by another device, also where only its calls are used, and says so', async () => {
+  const program = join(folder, 'answers.mjs');
+  const module = (name: string): string => new URL(`../../src/${name}.ts`, import.meta.url).href;
+  writeFileSync(
+    program,
+    `import { register } from '${import.meta.resolve('tsx/esm/api')}';
+     register();
+     const { serve } = await import('${module('messages/calls')}');
+     const { connectParent } = await import('${module('messages/childProcess')}');
+     const { engineProtocol: protocol } = await import('${module('contracts/engine')}');
+     serve(connectParent(), { hello: () => ({ protocol, pid: process.pid, runtime: 'fake' }) });`,
+  );
+  const engine = await openEngine(program);
+  let told = 0;
+  engine.onDidRestart(() => told++);
+  const first = await engine.connect();
+  assert.equal(await engine.connect(), first);
+  assert.equal(engine.state.kind, 'off');
+  await engine.renew();
+  assert.deepEqual([engine.state.kind, told], ['off', 1]);
+  const second = await engine.connect();
+  assert.notEqual(second, first);
+  await assert.rejects(engine.restart(), /nothing is selected/);
+  assert.equal(told, 2);
+  const third = await engine.connect();
+  assert.notEqual(third, second);
+  await engine.renew();
+  assert.deepEqual([engine.state.kind, told], ['failed', 3]);
+  assert.notEqual(await engine.connect(), third);
   engine.dispose();
 });

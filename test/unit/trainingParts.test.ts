@@ -16,7 +16,7 @@ import { Failure } from '../../src/common/failure.ts';
 import type { BoostPlan, PlanRequest, TrainerContract } from '../../src/contracts/trainer.ts';
 import { TrainingLock } from '../../src/editor/trainingLock.ts';
 import { TrainingPlanner } from '../../src/editor/trainingPlanner.ts';
-import type { Trainer } from '../../src/editor/trainingQueue.ts';
+import type { StartTrainer, Trainer } from '../../src/editor/trainingQueue.ts';
 import { TrainingReports } from '../../src/editor/trainingReports.ts';
 import { createCaller, serve, type CallContext } from '../../src/messages/calls.ts';
 import { inMemoryPair } from '../../src/messages/inMemory.ts';
@@ -123,8 +123,10 @@ function planners(
 ) {
   const seen: string[] = [];
   const disposed: number[] = [];
+  const devices: unknown[] = [];
   let count = 0;
-  const start = (): Trainer => {
+  const start: StartTrainer = ({ device }): Trainer => {
+    devices.push(device);
     const [here, there] = inMemoryPair();
     const handlers = { plan: answer } as unknown as Parameters<typeof serve<TrainerContract>>[1];
     serve<TrainerContract>(there, handlers);
@@ -137,7 +139,7 @@ function planners(
     };
   };
   const planner = new TrainingPlanner(start, () => seen.push(planner.state?.kind ?? 'none'));
-  return { planner, seen, disposed };
+  return { planner, seen, disposed, devices };
 }
 
 const draft = (name: string) => ({
@@ -175,6 +177,48 @@ describe('the plan of a training', () => {
       message: 'There is no text. Add some.',
     });
     assert.deepEqual(disposed, [0]);
+  });
+
+  it('is made on the CPU where the device fails or ends the trainer, said, and so is its training', async () => {
+    const lost = new Failure('device-lost', 'WebGPU failed: the device was lost.');
+    const stopped = new Failure('stopped', 'The process has ended.');
+    for (const [failure, why] of [
+      [lost, /^WebGPU failed: the device was lost, and the plan is the CPU's/],
+      [stopped, /^The trainer stopped \(ended\), and the plan is the CPU's/],
+    ] as const) {
+      const { planner, disposed, devices } = planners(({ model, tensorflow }): BoostPlan => {
+        if (model.device !== 'cpu' || tensorflow) throw failure;
+        return boostPlan;
+      });
+      const { request } = draft('chemistry');
+      const model = { ...request.model, device: 'auto' } as const;
+      const asked = { ...request, model, tensorflow: {} };
+      await planner.begin({ ...draft('chemistry'), request: asked });
+      assert.deepEqual(devices, ['auto', 'cpu']);
+      assert.deepEqual([...new Set(disposed)], [0, 1]);
+      assert.ok(planner.state?.kind === 'ready');
+      const { warnings } = planner.state.plan.corpus;
+      assert.match(warnings[0]?.message ?? '', why);
+      assert.deepEqual(warnings.slice(1), boostPlan.corpus.warnings);
+      const taken = planner.take({ tokens: 5_000, mixGeneral: 0 });
+      assert.deepEqual([taken?.model.device, taken?.tensorflow], ['cpu', undefined]);
+    }
+  });
+
+  it('fails where the CPU ends the trainer too, or was all that was asked for', async () => {
+    for (const [device, tried] of [
+      ['cuda', ['cuda', 'cpu']],
+      ['cpu', ['cpu']],
+    ] as const) {
+      const { planner, devices } = planners(() => {
+        throw new Failure('stopped', 'The process has ended.');
+      });
+      const { request } = draft('chemistry');
+      const asked = { ...request, model: { ...request.model, device } };
+      await planner.begin({ ...draft('chemistry'), request: asked });
+      assert.deepEqual(devices, tried);
+      assert.equal(planner.state?.kind, 'failed');
+    }
   });
 
   it('gives way to a later one, and to nothing', async () => {

@@ -333,6 +333,33 @@ describe('a trainer that is killed', () => {
     ]);
   });
 
+  it('twice on a device that is asked for, with steps on the CPU, goes on on the CPU alone', async () => {
+    const { queue } = await openWindow();
+    await queue.add(requestOn('chemistry', 'directml'));
+    for (const index of [0, 1]) {
+      const process = await trainer(index, 'boost chemistry');
+      process.progress({ device: 'CPU', step: 10 + index });
+      await until('progress', () => jobOf(queue, 'chemistry')?.progress?.step === 10 + index);
+      process.kill();
+    }
+    await trainer(2, 'boost chemistry');
+    assert.deepEqual(startedFor, ['directml', 'directml', 'cpu']);
+    assert.match(String(jobOf(queue, 'chemistry')?.notice), /twice on DirectML .*the CPU went on/);
+  });
+
+  it('on the CPU because TensorFlow cannot be used is started again once', async () => {
+    const { queue } = await openWindow();
+    const asked = boostRequest('chemistry', domainFolder('chemistry'));
+    await queue.add({ kind: 'residual', request: { ...asked, tensorflow: {} } });
+    for (const index of [0, 1]) {
+      const process = await trainer(index, 'boost chemistry');
+      process.progress({ device: 'CPU', step: 10 + index });
+      await until('progress', () => jobOf(queue, 'chemistry')?.progress?.step === 10 + index);
+      process.kill();
+    }
+    await until('failed', () => failed.length === 1);
+  });
+
   it('on the CPU that auto took is started again once', async () => {
     const { queue } = await openWindow();
     await queue.add(requestOn('chemistry', 'auto'));
