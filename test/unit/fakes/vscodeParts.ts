@@ -29,9 +29,16 @@ export function set(name: string, value: unknown): void {
 /** package.json's part of it is left out: a setting has its own value as the default. */
 export const workspace = {
   onDidChangeConfiguration: changed.event,
+  onDidChangeTextDocument: new EventEmitter<unknown>().event,
   workspaceFolders: undefined,
   getConfiguration: (section: string) => ({
     get: (name: string) => settings.get(`${section}.${name}`),
     inspect: (name: string) => ({ defaultValue: settings.get(`${section}.${name}`) }),
   }),
+};
+
+/** Nothing is shown. */
+export const window = {
+  onDidChangeTextEditorSelection: new EventEmitter<unknown>().event,
+  visibleTextEditors: [],
 };
