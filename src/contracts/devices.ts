@@ -23,6 +23,8 @@ export interface DeviceState {
   readonly device: Device;
   /** What the model calculates in there, and how far that is from float32. */
   readonly precision: string;
+  /** Present where a device failed while it was in use, and the CPU took its place. */
+  readonly failed?: true;
   /** Sentences: why no other device is used, or what of this one's work is the CPU's. */
   readonly note?: string;
   /** Of the weights that sessions hold. */

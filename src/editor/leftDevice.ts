@@ -8,7 +8,6 @@ export function leftDevice(
   before: DeviceState | undefined,
   now: DeviceState | undefined,
 ): string | undefined {
-  const isLeft = before !== undefined && before.device !== 'cpu' && now?.device === 'cpu';
-  // As the engine says it of a device that failed: "WebGPU was lost, and the CPU goes on: …"
-  return isLeft && now.note?.includes(', and the CPU goes on: ') ? now.note : undefined;
+  const wasInUse = before !== undefined && before.device !== 'cpu';
+  return wasInUse && now?.failed ? now.note : undefined;
 }

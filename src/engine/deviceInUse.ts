@@ -68,10 +68,14 @@ export class DeviceInUse {
   }
 
   /** The same for programs. */
-  get state(): Pick<DeviceState, 'device' | 'note'> {
-    const { current, placement } = this;
+  get state(): Pick<DeviceState, 'device' | 'failed' | 'note'> {
+    const { current, failed, placement } = this;
     const notes = [...this.reasons, ...(placement ? [placementText(current, placement)] : [])];
-    return { device: current, ...(notes.length > 0 && { note: notes.join(' ') }) };
+    return {
+      device: current,
+      ...(failed && { failed }),
+      ...(notes.length > 0 && { note: notes.join(' ') }),
+    };
   }
 
   /** How sessions are opened on it. */

@@ -127,7 +127,7 @@ export const circuits: Circuits = {
     share: share as number,
     before: before as string,
     after: after as string,
-    path: `/work/notes/file${i}.md`,
+    path: `/notes/file${i}.md`,
     start: 10 * i,
     end: 10 * i + 4,
     verbatim: true,
