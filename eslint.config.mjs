@@ -49,26 +49,33 @@ const layers = {
 /** Packages that only one layer may import. */
 const owners = { vscode: 'editor', 'onnxruntime-node': 'engine' };
 
-const law = Object.entries(layers).map(([layer, allowed]) => ({
-  files: [`src/${layer}/**/*.ts`],
-  rules: {
-    'no-restricted-imports': [
-      'error',
-      {
-        paths: Object.entries(owners)
-          .filter(([, owner]) => owner !== layer)
-          .map(([name, owner]) => ({ name, message: `Only src/${owner} imports ${name}.` })),
-        patterns: Object.keys(layers)
-          .filter(other => other !== layer && !allowed.includes(other))
-          .map(other => ({
-            group: [`../${other}/**`, `../../${other}/**`, `**/src/${other}/**`],
-            message: `src/${layer} must not import src/${other} (ARCHITECTURE.md, import law).`,
-          }))
-          .concat({ group: ['**/webview/**'], message: 'src never imports webview.' }),
-      },
-    ],
-  },
-}));
+/** Of a layer's files so many folders below its own: `../` and another layer's name is something else in each. */
+function law(layer, depth) {
+  const allowed = [layer, ...layers[layer]];
+  const up = '../'.repeat(depth + 1);
+  return {
+    files: [`src/${layer}/${'*/'.repeat(depth)}*.ts`],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          paths: Object.entries(owners)
+            .filter(([, owner]) => owner !== layer)
+            .map(([name, owner]) => ({ name, message: `Only src/${owner} imports ${name}.` })),
+          patterns: Object.keys(layers)
+            .filter(other => !allowed.includes(other))
+            .map(other => ({
+              group: [`${up}${other}/**`, `**/src/${other}/**`],
+              message: `src/${layer} must not import src/${other} (ARCHITECTURE.md, import law).`,
+            }))
+            .concat({ group: ['**/webview/**'], message: 'src never imports webview.' }),
+        },
+      ],
+    },
+  };
+}
+
+const deepest = 3;
 
 export default tseslint.config(
   { ignores: ['dist/**', 'out/**', 'node_modules/**', 'src/kernel/**', '.cache/**'] },
@@ -103,7 +110,9 @@ export default tseslint.config(
       ],
     },
   },
-  ...law,
+  ...Object.keys(layers).flatMap(layer =>
+    Array.from({ length: deepest + 1 }, (_, depth) => law(layer, depth)),
+  ),
   {
     files: ['webview/**/*.ts'],
     rules: {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Random } from '../src/common/random.ts';
 import { float32ToBfloat16 } from '../src/common/float16.ts';
-import { ModelRunner } from '../src/engine/modelRunner.ts';
+import { ModelRunner } from '../src/engine/model/modelRunner.ts';
 
 /*
  * What a large model costs in memory: random weights in bfloat16 or float32, written to a temporary folder, opened and

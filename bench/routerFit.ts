@@ -4,9 +4,9 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { embeddedModel } from '../src/common/embedded.ts';
-import { loadModel } from '../src/engine/loadModel.ts';
-import { RoutedLoss } from '../src/engine/routedLoss.ts';
-import { fitWindow, identityRouters } from '../src/engine/routerFit.ts';
+import { loadModel } from '../src/engine/model/loadModel.ts';
+import { RoutedLoss } from '../src/engine/lime/routedLoss.ts';
+import { fitWindow, identityRouters } from '../src/engine/lime/routerFit.ts';
 import { median, ratio, takeTurns, timed, type Contestant } from './parts/contestants.ts';
 import { startPeer } from './parts/peer.ts';
 

@@ -1,39 +1,39 @@
 import * as vscode from 'vscode';
 import type { DeviceState } from './contracts/devices.ts';
 import type { DeviceChoice } from './contracts/engine.ts';
-import { ActiveDocument } from './editor/activeDocument.ts';
-import { Analyzer } from './editor/analyzer.ts';
+import { ActiveDocument } from './editor/document/activeDocument.ts';
+import { Analyzer } from './editor/document/analyzer.ts';
 import { registerCommands } from './editor/commands.ts';
-import { DocumentCodeLens } from './editor/documentCodeLens.ts';
-import { engineEnvironment, useOwnLibraries } from './editor/cudaRuntime.ts';
-import { knownDomains } from './editor/domains.ts';
-import { domainSwitches } from './editor/domainSwitches.ts';
-import { Engine } from './editor/engine.ts';
-import { FeatureHover } from './editor/featureHover.ts';
+import { DocumentCodeLens } from './editor/document/documentCodeLens.ts';
+import { engineEnvironment, useOwnLibraries } from './editor/engine/cudaRuntime.ts';
+import { knownDomains } from './editor/domains/domains.ts';
+import { domainSwitches } from './editor/domains/domainSwitches.ts';
+import { Engine } from './editor/engine/engine.ts';
+import { FeatureHover } from './editor/document/featureHover.ts';
 import { followSettings } from './editor/followSettings.ts';
-import { listFittedRouters, routerFolders } from './editor/fittedRouters.ts';
-import { FeaturePanels } from './editor/featurePanel.ts';
-import { LayerMapPanel, registerLayerMapCommand } from './editor/layerMapPanel.ts';
-import { LayerMaps } from './editor/layerMaps.ts';
-import { leftDevice } from './editor/leftDevice.ts';
+import { listFittedRouters, routerFolders } from './editor/layerMaps/fittedRouters.ts';
+import { FeaturePanels } from './editor/panels/featurePanel.ts';
+import { LayerMapPanel, registerLayerMapCommand } from './editor/layerMaps/layerMapPanel.ts';
+import { LayerMaps } from './editor/layerMaps/layerMaps.ts';
+import { leftDevice } from './editor/engine/leftDevice.ts';
 import {
   presentDeviceLeft,
   presentFailure,
   presentRefused,
   presentRestart,
 } from './editor/presentFailure.ts';
-import { RouteTints } from './editor/routeTints.ts';
+import { RouteTints } from './editor/layerMaps/routeTints.ts';
 import { engineSelection, selectedFiles } from './editor/selection.ts';
-import { SaeCardEditors } from './editor/saeCardEditor.ts';
+import { SaeCardEditors } from './editor/panels/saeCardEditor.ts';
 import { Session } from './editor/session.ts';
-import { SidebarViewProvider } from './editor/sidebarView.ts';
+import { SidebarViewProvider } from './editor/panels/sidebarView.ts';
 import { StatusItem } from './editor/statusItem.ts';
-import { TokenDecorations } from './editor/tokenDecorations.ts';
-import { newlyRefused } from './editor/toldDomains.ts';
-import { Training } from './editor/training.ts';
-import { registerTrainingCommands } from './editor/trainingCommands.ts';
-import { TrainingPanel } from './editor/trainingPanel.ts';
-import { TrainingStatus } from './editor/trainingStatus.ts';
+import { TokenDecorations } from './editor/document/tokenDecorations.ts';
+import { newlyRefused } from './editor/domains/toldDomains.ts';
+import { Training } from './editor/training/training.ts';
+import { registerTrainingCommands } from './editor/training/trainingCommands.ts';
+import { TrainingPanel } from './editor/training/trainingPanel.ts';
+import { TrainingStatus } from './editor/training/trainingStatus.ts';
 
 /** Builds Loupe's parts and wires them; the engine starts when it is first needed. */
 export function activate(context: vscode.ExtensionContext): void {

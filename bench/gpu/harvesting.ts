@@ -1,9 +1,9 @@
 import { fileURLToPath } from 'node:url';
 import { embeddedModel, embeddedSae } from '../../src/common/embedded.ts';
-import { Analysis } from '../../src/engine/analysis.ts';
-import { BoostedSae } from '../../src/engine/boostedSae.ts';
-import { ModelRunner } from '../../src/engine/modelRunner.ts';
-import { SaeRunner } from '../../src/engine/saeRunner.ts';
+import { Analysis } from '../../src/engine/analysis/analysis.ts';
+import { BoostedSae } from '../../src/engine/saes/boostedSae.ts';
+import { ModelRunner } from '../../src/engine/model/modelRunner.ts';
+import { SaeRunner } from '../../src/engine/saes/saeRunner.ts';
 import { readDictionary } from '../../src/saes/readDictionary.ts';
 import { median, takeTurns, timed, type Contestant } from '../parts/contestants.ts';
 import type { Measured } from './steps.ts';

@@ -1,6 +1,6 @@
 import type { Device } from '../../src/contracts/engine.ts';
-import { GraphBackend } from '../../src/engine/graphBackend.ts';
-import { float32Tensor, openSession } from '../../src/engine/session.ts';
+import { GraphBackend } from '../../src/engine/training/graphBackend.ts';
+import { float32Tensor, openSession } from '../../src/engine/sessions/session.ts';
 import { keepsOutputs } from '../../src/onnx/devices.ts';
 import { Graph } from '../../src/onnx/graph.ts';
 import { median, takeTurns, timed, type Contestant } from '../parts/contestants.ts';

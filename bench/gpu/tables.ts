@@ -1,4 +1,4 @@
-import { runtimeVersion } from '../../src/engine/session.ts';
+import { runtimeVersion } from '../../src/engine/sessions/session.ts';
 import type { Rates } from './harvesting.ts';
 import type { Measured, StepRow } from './steps.ts';
 

@@ -1,4 +1,4 @@
-import type { SaeRunner } from '../../src/engine/saeRunner.ts';
+import type { SaeRunner } from '../../src/engine/saes/saeRunner.ts';
 import { excludedTokens } from '../../src/saes/tokenPolicy.ts';
 import type { ActivationSource } from '../../src/training/activations.ts';
 

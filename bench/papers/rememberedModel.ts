@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { EvaluatedModel } from '../../src/engine/evaluate.ts';
+import type { EvaluatedModel } from '../../src/engine/analysis/evaluate.ts';
 
 /**
  * A model that runs the same window, or the same replacement of its activations, only once: what evaluations of several

@@ -1,7 +1,7 @@
 import { Failure } from '../../src/common/failure.ts';
 import type { Hook } from '../../src/contracts/hooks.ts';
-import type { ModelRunner } from '../../src/engine/modelRunner.ts';
-import { harvest, ModelActivations } from '../../src/engine/trainerSource.ts';
+import type { ModelRunner } from '../../src/engine/model/modelRunner.ts';
+import { harvest, ModelActivations } from '../../src/engine/training/trainerSource.ts';
 import { ActivationStore } from '../../src/training/activationStore.ts';
 import { readCorpus } from '../../src/training/corpus.ts';
 import { packTokens } from '../../src/training/packTokens.ts';

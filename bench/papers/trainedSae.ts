@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { openKernelBackend } from '../../src/engine/trainingBackends.ts';
+import { openKernelBackend } from '../../src/engine/training/trainingBackends.ts';
 import type { Dictionary } from '../../src/saes/dictionary.ts';
 import type { ActivationSource } from '../../src/training/activations.ts';
 import type { TrainingSettings } from '../../src/training/settings.ts';

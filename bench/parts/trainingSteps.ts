@@ -1,5 +1,5 @@
 import { Random } from '../../src/common/random.ts';
-import { openKernelBackend } from '../../src/engine/trainingBackends.ts';
+import { openKernelBackend } from '../../src/engine/training/trainingBackends.ts';
 import type { OpenBackend } from '../../src/training/backend.ts';
 import type { ObjectiveName } from '../../src/training/objective.ts';
 import { defaultSettings } from '../../src/training/settings.ts';

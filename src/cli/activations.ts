@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { ActivationsResult } from '../contracts/commandLine.ts';
 import type { Hook } from '../contracts/hooks.ts';
-import { ModelRunner, type RunResult } from '../engine/modelRunner.ts';
+import { ModelRunner, type RunResult } from '../engine/model/modelRunner.ts';
 import { hookNamed, hookWidth, isPattern } from '../models/hooks.ts';
 import type { ModelConfig, Tokenizer } from '../models/model.ts';
 import { type Tensor, writeSafetensors } from '../weights/safetensors.ts';

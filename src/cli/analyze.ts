@@ -7,9 +7,9 @@ import {
   sourcesOf,
   type FeatureSource,
 } from '../common/featureSources.ts';
-import { longestText } from '../engine/analysis.ts';
-import { LoadedSae, readSaes } from '../engine/loadedSae.ts';
-import { ModelRunner } from '../engine/modelRunner.ts';
+import { longestText } from '../engine/analysis/analysis.ts';
+import { LoadedSae, readSaes } from '../engine/saes/loadedSae.ts';
+import { ModelRunner } from '../engine/model/modelRunner.ts';
 import { readDictionary } from '../saes/readDictionary.ts';
 import { analysisText } from './analysisText.ts';
 import {

@@ -2,7 +2,7 @@ import { basename, resolve } from 'node:path';
 import type { BoostMeasure, BoostReport } from '../contracts/boostReport.ts';
 import type { BoostProgress, BoostRequest } from '../contracts/trainer.ts';
 import { Gate } from '../common/gate.ts';
-import { boost } from '../engine/boost.ts';
+import { boost } from '../engine/boost/boost.ts';
 import {
   deviceOptions,
   integer,

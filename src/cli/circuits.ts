@@ -1,6 +1,6 @@
 import type { CircuitsResult } from '../contracts/commandLine.ts';
-import { findCircuits } from '../engine/circuits.ts';
-import { readRouting } from '../engine/routing.ts';
+import { findCircuits } from '../engine/lime/circuits.ts';
+import { readRouting } from '../engine/lime/routing.ts';
 import { integer, loadLog, modelOptions, modelRequest, texts, usage } from './arguments.ts';
 import type { Command, CommandInput } from './command.ts';
 

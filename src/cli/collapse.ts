@@ -6,9 +6,9 @@ import {
   type MeanAndDeviation,
 } from '../contracts/collapse.ts';
 import type { CollapseCommandResult } from '../contracts/commandLine.ts';
-import { authorsWords } from '../engine/closeWords.ts';
-import { measureCollapse } from '../engine/collapse.ts';
-import { ModelRunner } from '../engine/modelRunner.ts';
+import { authorsWords } from '../engine/lime/closeWords.ts';
+import { measureCollapse } from '../engine/lime/collapse.ts';
+import { ModelRunner } from '../engine/model/modelRunner.ts';
 import {
   integer,
   loadLog,

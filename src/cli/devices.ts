@@ -2,9 +2,9 @@ import { formatBytes } from '../common/numbers.ts';
 import { deviceNames, type DeviceReport } from '../contracts/devices.ts';
 import type { DevicesResult } from '../contracts/commandLine.ts';
 import type { Device } from '../contracts/engine.ts';
-import { obstacle } from '../engine/deviceCandidates.ts';
-import { placementText } from '../engine/deviceInUse.ts';
-import { probeDevice } from '../engine/deviceProbe.ts';
+import { obstacle } from '../engine/devices/deviceCandidates.ts';
+import { placementText } from '../engine/devices/deviceInUse.ts';
+import { probeDevice } from '../engine/devices/deviceProbe.ts';
 import { usage } from './arguments.ts';
 import type { Command } from './command.ts';
 

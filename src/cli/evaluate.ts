@@ -1,8 +1,8 @@
 import type { EvaluateResult, SaeLensFigures } from '../contracts/commandLine.ts';
-import { evaluate } from '../engine/evaluate.ts';
-import { ModelRunner } from '../engine/modelRunner.ts';
-import { requireModelFit } from '../engine/requireModelFit.ts';
-import { SaeRunner } from '../engine/saeRunner.ts';
+import { evaluate } from '../engine/analysis/evaluate.ts';
+import { ModelRunner } from '../engine/model/modelRunner.ts';
+import { requireModelFit } from '../engine/saes/requireModelFit.ts';
+import { SaeRunner } from '../engine/saes/saeRunner.ts';
 import { largestK, type Dictionary } from '../saes/dictionary.ts';
 import { readDictionary } from '../saes/readDictionary.ts';
 import { windowLengthOf } from '../saes/windowLength.ts';

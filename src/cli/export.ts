@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { ExportResult } from '../contracts/commandLine.ts';
-import { exportFormats, exportSae } from '../engine/exportSae.ts';
+import { exportFormats, exportSae } from '../engine/saes/exportSae.ts';
 import {
   integer,
   modelRequest,

@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
 import type { LayerMapResult, RouteMapResult } from '../contracts/commandLine.ts';
 import type { LayerMap, RouteMap } from '../contracts/layerMap.ts';
-import { measureContribution } from '../engine/contribution.ts';
-import { initialConvention, routeWindowShape } from '../engine/routeWindows.ts';
-import { layerMapOf, readRouting, type Routing } from '../engine/routing.ts';
+import { measureContribution } from '../engine/lime/contribution.ts';
+import { initialConvention, routeWindowShape } from '../engine/lime/routeWindows.ts';
+import { layerMapOf, readRouting, type Routing } from '../engine/lime/routing.ts';
 import { integer, loadLog, modelOptions, modelRequest, text, texts } from './arguments.ts';
 import { agreementText, mapAgreement } from '../report/mapAgreement.ts';
 import type { Command, CommandInput } from './command.ts';

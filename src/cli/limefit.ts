@@ -2,8 +2,8 @@ import { basename, resolve } from 'node:path';
 import { Gate } from '../common/gate.ts';
 import type { RouterFitReport, RouterFitRequest } from '../contracts/routerFit.ts';
 import type { RouterFitProgress } from '../contracts/trainer.ts';
-import { fitRouters } from '../engine/routerFit.ts';
-import { planRouterFit } from '../engine/routerFitPlan.ts';
+import { fitRouters } from '../engine/lime/routerFit.ts';
+import { planRouterFit } from '../engine/lime/routerFitPlan.ts';
 import {
   deviceOptions,
   integer,

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { TrainResult } from '../contracts/commandLine.ts';
-import { train, type TrainRequest } from '../engine/train.ts';
+import { train, type TrainRequest } from '../engine/training/train.ts';
 import { parseObjective } from '../training/objective.ts';
 import { defaultSettings } from '../training/settings.ts';
 import {

@@ -1,5 +1,5 @@
 import type * as vscode from 'vscode';
-import type { Engine } from './engine.ts';
+import type { Engine } from './engine/engine.ts';
 
 /** What the lists of models and SAEs need to know. */
 export interface ChooseTargets {

@@ -1,18 +1,18 @@
 import * as vscode from 'vscode';
 import { Failure } from '../common/failure.ts';
 import { featureName, parseFeature, sourcesOf } from '../common/featureSources.ts';
-import { isAnalyzable } from './activeDocument.ts';
-import { noDocument } from './analyzer.ts';
-import { addDomain, chooseDomains, removeDomain } from './chooseDomains.ts';
+import { isAnalyzable } from './document/activeDocument.ts';
+import { noDocument } from './document/analyzer.ts';
+import { addDomain, chooseDomains, removeDomain } from './domains/chooseDomains.ts';
 import { chooseModel, chooseSae, type ChooseTargets } from './chooseFiles.ts';
-import { downloadCudaLibraries } from './cudaRuntime.ts';
-import type { Domains } from './domains.ts';
-import type { Engine } from './engine.ts';
-import type { FeaturePanels } from './featurePanel.ts';
+import { downloadCudaLibraries } from './engine/cudaRuntime.ts';
+import type { Domains } from './domains/domains.ts';
+import type { Engine } from './engine/engine.ts';
+import type { FeaturePanels } from './panels/featurePanel.ts';
 import { presentFailure } from './presentFailure.ts';
-import { revealToken } from './revealToken.ts';
+import { revealToken } from './document/revealToken.ts';
 import { isFeature } from './session.ts';
-import type { SidebarSources } from './sidebarState.ts';
+import type { SidebarSources } from './panels/sidebarState.ts';
 
 /** What the commands act on. */
 export interface CommandTargets extends SidebarSources, ChooseTargets {

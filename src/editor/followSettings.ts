@@ -1,5 +1,5 @@
 import { DisposableStore } from '../common/disposable.ts';
-import type { Engine } from './engine.ts';
+import type { Engine } from './engine/engine.ts';
 import { onDidChangeSettings } from './settings.ts';
 
 /** What follows the settings that it was started with. */

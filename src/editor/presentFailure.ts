@@ -1,7 +1,7 @@
 import * as vscode from 'vscode';
 import type { Failure } from '../common/failure.ts';
 import type { SaeInfo } from '../contracts/engine.ts';
-import type { EngineFailure } from './engine.ts';
+import type { EngineFailure } from './engine/engine.ts';
 
 /** What a failure concerns; it decides which ways out are offered. */
 export type FailureSubject = EngineFailure['stage'] | 'document';

@@ -2,8 +2,8 @@ import { availableParallelism, homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import * as vscode from 'vscode';
 import { embeddedModel, embeddedSae } from '../common/embedded.ts';
-import type { Domains } from './domains.ts';
-import type { EngineSelection } from './engine.ts';
+import type { Domains } from './domains/domains.ts';
+import type { EngineSelection } from './engine/engine.ts';
 import { setting, type Settings } from './settings.ts';
 
 /** What the engine is to load and on which device: what the settings name, and the domains that are known. */

@@ -4,9 +4,9 @@ import { formatBytes, formatPercent } from '../common/numbers.ts';
 import { escapeMarkdown } from '../common/visibleText.ts';
 import { deviceNames, type DeviceState } from '../contracts/devices.ts';
 import type { ModelInfo } from '../contracts/engine.ts';
-import type { ActiveDocument } from './activeDocument.ts';
-import type { Analyzer } from './analyzer.ts';
-import type { Engine, EngineState } from './engine.ts';
+import type { ActiveDocument } from './document/activeDocument.ts';
+import type { Analyzer } from './document/analyzer.ts';
+import type { Engine, EngineState } from './engine/engine.ts';
 import { failureText } from './presentFailure.ts';
 import type { Session } from './session.ts';
 

@@ -12,9 +12,9 @@ import {
 import { targetHook, writesStream } from '../saes/target.ts';
 import { excludedTokens } from '../saes/tokenPolicy.ts';
 import type { ActivationSource } from '../training/activations.ts';
-import type { ModelRunner } from './modelRunner.ts';
-import type { SaeRunner } from './saeRunner.ts';
-import { ModelActivations } from './trainerSource.ts';
+import type { ModelRunner } from './model/modelRunner.ts';
+import type { SaeRunner } from './saes/saeRunner.ts';
+import { ModelActivations } from './training/trainerSource.ts';
 
 /** Text to describe features with. */
 export interface DescribedText {

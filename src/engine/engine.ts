@@ -9,16 +9,16 @@ import {
   type SaeRequest,
 } from '../contracts/engine.ts';
 import type { CallContext, Handlers } from '../messages/calls.ts';
-import type { AnalysisOptions } from './analysis.ts';
+import type { AnalysisOptions } from './analysis/analysis.ts';
 import { asFailure } from './asFailure.ts';
-import { DeviceWatch } from './deviceWatch.ts';
-import { LayerMaps } from './layerMaps.ts';
-import { LoadedSae, readSaes } from './loadedSae.ts';
-import { lookAtModel } from './lookAtModel.ts';
-import { lookAtSae } from './lookAtSae.ts';
-import { ModelRunner } from './modelRunner.ts';
-import { saeCard } from './saeCard.ts';
-import { runtimeVersion } from './session.ts';
+import { DeviceWatch } from './devices/deviceWatch.ts';
+import { LayerMaps } from './lime/layerMaps.ts';
+import { LoadedSae, readSaes } from './saes/loadedSae.ts';
+import { lookAtModel } from './model/lookAtModel.ts';
+import { lookAtSae } from './saes/lookAtSae.ts';
+import { ModelRunner } from './model/modelRunner.ts';
+import { saeCard } from './saes/saeCard.ts';
+import { runtimeVersion } from './sessions/session.ts';
 
 /** One model and one SAE with its domains at a time, and the answers to everything that is asked of them. */
 export class Engine {

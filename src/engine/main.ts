@@ -6,8 +6,8 @@ import type { TrainerContract } from '../contracts/trainer.ts';
 import { serve } from '../messages/calls.ts';
 import { connectParent } from '../messages/childProcess.ts';
 import { Engine } from './engine.ts';
-import { answerProbe, probedDevice, probedThreads } from './probeRole.ts';
-import { openTrainer } from './trainerRole.ts';
+import { answerProbe, probedDevice, probedThreads } from './devices/probeRole.ts';
+import { openTrainer } from './training/trainerRole.ts';
 
 if (process.argv.includes('--role=probe')) {
   await answerProbe(probedDevice(process.argv), probedThreads(process.argv));

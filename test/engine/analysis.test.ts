@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { AnalysisPart } from '../../src/contracts/engine.ts';
-import { Analysis, type AnalysisOptions } from '../../src/engine/analysis.ts';
-import { BoostedSae } from '../../src/engine/boostedSae.ts';
-import { ModelRunner } from '../../src/engine/modelRunner.ts';
-import { SaeRunner } from '../../src/engine/saeRunner.ts';
-import { windowsOf } from '../../src/engine/windows.ts';
+import { Analysis, type AnalysisOptions } from '../../src/engine/analysis/analysis.ts';
+import { BoostedSae } from '../../src/engine/saes/boostedSae.ts';
+import { ModelRunner } from '../../src/engine/model/modelRunner.ts';
+import { SaeRunner } from '../../src/engine/saes/saeRunner.ts';
+import { windowsOf } from '../../src/engine/analysis/windows.ts';
 import { readSaeLens } from '../../src/saes/formats/saelens.ts';
 import { fixture, modelRequest } from './model.ts';
 

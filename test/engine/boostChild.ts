@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { Gate } from '../../src/common/gate.ts';
 import type { BoostRequest } from '../../src/contracts/trainer.ts';
-import { boost } from '../../src/engine/boost.ts';
+import { boost } from '../../src/engine/boost/boost.ts';
 
 const [request = '', seconds] = process.argv.slice(2);
 let phase = '';

@@ -9,7 +9,7 @@ import { Failure, type FailureCode } from '../../src/common/failure.ts';
 import { Gate } from '../../src/common/gate.ts';
 import type { BoostReport } from '../../src/contracts/boostReport.ts';
 import type { BoostProgress, BoostRequest } from '../../src/contracts/trainer.ts';
-import { boost } from '../../src/engine/boost.ts';
+import { boost } from '../../src/engine/boost/boost.ts';
 import type { Dictionary } from '../../src/saes/dictionary.ts';
 import { dictionaryHash } from '../../src/saes/dictionaryHash.ts';
 import { readFeatureTable } from '../../src/saes/featureTable.ts';

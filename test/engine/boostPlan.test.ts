@@ -6,9 +6,9 @@ import { after, before, describe, it } from 'node:test';
 import { buildKernel } from '../../scripts/buildKernel.mjs';
 import { Failure } from '../../src/common/failure.ts';
 import type { BoostRequest } from '../../src/contracts/trainer.ts';
-import { boostPace } from '../../src/engine/boostPace.ts';
-import { expectedStages, planBoost } from '../../src/engine/boostPlan.ts';
-import { openFrozenBase } from '../../src/engine/frozenBase.ts';
+import { boostPace } from '../../src/engine/boost/boostPace.ts';
+import { expectedStages, planBoost } from '../../src/engine/boost/boostPlan.ts';
+import { openFrozenBase } from '../../src/engine/boost/frozenBase.ts';
 import { tinyBoost } from './tinyBoost.ts';
 
 let root: string;

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Random } from '../../src/common/random.ts';
-import { BoostedSae } from '../../src/engine/boostedSae.ts';
-import { cellsOf, type SaeReading } from '../../src/engine/cells.ts';
-import { SaeRunner } from '../../src/engine/saeRunner.ts';
+import { BoostedSae } from '../../src/engine/saes/boostedSae.ts';
+import { cellsOf, type SaeReading } from '../../src/engine/analysis/cells.ts';
+import { SaeRunner } from '../../src/engine/saes/saeRunner.ts';
 import type { Dictionary } from '../../src/saes/dictionary.ts';
 import { requireResidual } from '../../src/saes/requireResidual.ts';
 import { randomResidual } from '../fixtures/randomSae.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { VariantName } from '../../src/contracts/boostReport.ts';
-import { chooseVariant } from '../../src/engine/chooseVariant.ts';
-import type { Variant } from '../../src/engine/boostMeasure.ts';
+import { chooseVariant } from '../../src/engine/boost/chooseVariant.ts';
+import type { Variant } from '../../src/engine/boost/boostMeasure.ts';
 import type { ActivationWindow } from '../../src/training/activations.ts';
 import { randomDictionary } from '../unit/dictionaries.ts';
 

@@ -6,10 +6,10 @@ import { after, before, describe, it } from 'node:test';
 import { Failure, type FailureCode } from '../../src/common/failure.ts';
 import { Random } from '../../src/common/random.ts';
 import type { Hook } from '../../src/contracts/hooks.ts';
-import { wordPlaces } from '../../src/engine/closeWords.ts';
-import { type CollapseOptions, measureCollapse } from '../../src/engine/collapse.ts';
-import type { MeasuredModel } from '../../src/engine/collapseRows.ts';
-import { ModelRunner } from '../../src/engine/modelRunner.ts';
+import { wordPlaces } from '../../src/engine/lime/closeWords.ts';
+import { type CollapseOptions, measureCollapse } from '../../src/engine/lime/collapse.ts';
+import type { MeasuredModel } from '../../src/engine/lime/collapseRows.ts';
+import { ModelRunner } from '../../src/engine/model/modelRunner.ts';
 import { linearSeparability } from '../../src/lime/linearSeparability.ts';
 import { fixture } from './model.ts';
 

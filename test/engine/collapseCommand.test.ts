@@ -9,7 +9,7 @@ import { Failure, type FailureCode } from '../../src/common/failure.ts';
 import { Random } from '../../src/common/random.ts';
 import type { CollapseRequest } from '../../src/contracts/collapse.ts';
 import type { CollapseCommandResult } from '../../src/contracts/commandLine.ts';
-import { collapseOfText } from '../../src/engine/collapseOfText.ts';
+import { collapseOfText } from '../../src/engine/lime/collapseOfText.ts';
 import { spellingOf } from '../../src/models/tokenizers/byteLevel.ts';
 import {
   type FolderPieces,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Failure } from '../../src/common/failure.ts';
-import { openSession } from '../../src/engine/session.ts';
+import { openSession } from '../../src/engine/sessions/session.ts';
 import { differentiate, gradientOf } from '../../src/onnx/differentiate.ts';
 import { gradientRules } from '../../src/onnx/gradients/table.ts';
 import { lowerings } from '../../src/onnx/gradients/lowerings.ts';

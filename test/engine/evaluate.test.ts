@@ -3,9 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { EvaluateResult } from '../../src/contracts/commandLine.ts';
-import { evaluate } from '../../src/engine/evaluate.ts';
-import { ModelRunner } from '../../src/engine/modelRunner.ts';
-import { SaeRunner } from '../../src/engine/saeRunner.ts';
+import { evaluate } from '../../src/engine/analysis/evaluate.ts';
+import { ModelRunner } from '../../src/engine/model/modelRunner.ts';
+import { SaeRunner } from '../../src/engine/saes/saeRunner.ts';
 import { readSaeLens } from '../../src/saes/formats/saelens.ts';
 import { fixture, modelRequest } from './model.ts';
 

@@ -8,7 +8,7 @@ import { exportCommand } from '../../src/cli/export.ts';
 import type { CommandInput } from '../../src/cli/command.ts';
 import { Failure } from '../../src/common/failure.ts';
 import type { ExportResult } from '../../src/contracts/commandLine.ts';
-import { SaeRunner } from '../../src/engine/saeRunner.ts';
+import { SaeRunner } from '../../src/engine/saes/saeRunner.ts';
 import { dictionaryHash } from '../../src/saes/dictionaryHash.ts';
 import { readSaeLens, writeSaeLens } from '../../src/saes/formats/saelens.ts';
 import { readDictionary } from '../../src/saes/readDictionary.ts';

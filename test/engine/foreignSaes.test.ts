@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { SaeRunner } from '../../src/engine/saeRunner.ts';
+import { SaeRunner } from '../../src/engine/saes/saeRunner.ts';
 import { largestK, type Dictionary } from '../../src/saes/dictionary.ts';
 import { writeSaeLens } from '../../src/saes/formats/saelens.ts';
 import { writeSparsify } from '../../src/saes/formats/sparsify.ts';

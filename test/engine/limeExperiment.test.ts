@@ -11,7 +11,7 @@ import { parametersOf, valuesOf } from '../../bench/papers/lime/parameters.ts';
 import { windowOf, type Texts } from '../../bench/papers/lime/text.ts';
 import { trainCell } from '../../bench/papers/lime/training.ts';
 import { Random } from '../../src/common/random.ts';
-import { ModelRunner } from '../../src/engine/modelRunner.ts';
+import { ModelRunner } from '../../src/engine/model/modelRunner.ts';
 
 const vocabulary = 270;
 const length = 9; // T + 1

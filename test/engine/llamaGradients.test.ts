@@ -11,7 +11,7 @@ import {
   openSession,
   type Session,
   Tensor,
-} from '../../src/engine/session.ts';
+} from '../../src/engine/sessions/session.ts';
 import { buildDecoder } from '../../src/models/decoder.ts';
 import type { Weights } from '../../src/models/decoderGraph.ts';
 import { feeds, fetches } from '../../src/models/feeds.ts';

@@ -7,7 +7,7 @@ import { Failure, type FailureCode } from '../../src/common/failure.ts';
 import { Random } from '../../src/common/random.ts';
 import type { LoadProgress, ModelRequest } from '../../src/contracts/engine.ts';
 import type { Hook } from '../../src/contracts/hooks.ts';
-import { ModelRunner } from '../../src/engine/modelRunner.ts';
+import { ModelRunner } from '../../src/engine/model/modelRunner.ts';
 import { ggufBytes, tinyLlama } from '../fixtures/tinyGguf.ts';
 
 const hook = 'blocks.0.hook_resid_post';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Failure } from '../../src/common/failure.ts';
 import type { Hook } from '../../src/contracts/hooks.ts';
-import { ModelRunner } from '../../src/engine/modelRunner.ts';
+import { ModelRunner } from '../../src/engine/model/modelRunner.ts';
 import { SafetensorsFile, type Tensor, writeSafetensors } from '../../src/weights/safetensors.ts';
 import { fixture } from './model.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { Hook } from '../../src/contracts/hooks.ts';
-import { ModelRunner, type RunResult } from '../../src/engine/modelRunner.ts';
+import { ModelRunner, type RunResult } from '../../src/engine/model/modelRunner.ts';
 import { hookAt } from '../../src/models/hooks.ts';
 import { SafetensorsFile } from '../../src/weights/safetensors.ts';
 import { fixture, modelRequest } from './model.ts';

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { SaeRunner } from '../../src/engine/saeRunner.ts';
+import { SaeRunner } from '../../src/engine/saes/saeRunner.ts';
 import type { Encoding } from '../../src/saes/reconstruct.ts';
 import { readSaeLens, writeSaeLens } from '../../src/saes/formats/saelens.ts';
 import { SafetensorsFile } from '../../src/weights/safetensors.ts';

@@ -10,7 +10,7 @@ import {
   float32ToFloat16,
 } from '../../src/common/float16.ts';
 import { Failure } from '../../src/common/failure.ts';
-import { ModelRunner } from '../../src/engine/modelRunner.ts';
+import { ModelRunner } from '../../src/engine/model/modelRunner.ts';
 import { SafetensorsFile, type Tensor, writeSafetensors } from '../../src/weights/safetensors.ts';
 import { fixture } from './model.ts';
 

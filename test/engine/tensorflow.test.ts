@@ -9,10 +9,10 @@ import { buildKernel } from '../../scripts/buildKernel.mjs';
 import { goOnOnCpu } from '../../src/cli/goOnOnCpu.ts';
 import { tensorflowChoice } from '../../src/cli/trainingBackend.ts';
 import { Failure, type FailureCode } from '../../src/common/failure.ts';
-import type { Tensorflow } from '../../src/engine/tensorflow/tensorflow.ts';
-import { TensorflowBackend } from '../../src/engine/tensorflow/tensorflowBackend.ts';
-import { openTensorflow } from '../../src/engine/tensorflow/openTensorflow.ts';
-import { backendOn, openKernelBackend } from '../../src/engine/trainingBackends.ts';
+import type { Tensorflow } from '../../src/engine/training/tensorflow/tensorflow.ts';
+import { TensorflowBackend } from '../../src/engine/training/tensorflow/tensorflowBackend.ts';
+import { openTensorflow } from '../../src/engine/training/tensorflow/openTensorflow.ts';
+import { backendOn, openKernelBackend } from '../../src/engine/training/trainingBackends.ts';
 import {
   parameterNames,
   type BackendRequest,

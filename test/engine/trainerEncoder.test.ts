@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { compileKernel } from '../../scripts/buildKernel.mjs';
 import { Random } from '../../src/common/random.ts';
-import { RuntimeEncoder } from '../../src/engine/trainerEncoder.ts';
+import { RuntimeEncoder } from '../../src/engine/training/trainerEncoder.ts';
 import { budgetsOf } from '../../src/training/objective.ts';
 import { TrainingKernel } from '../../src/training/trainingKernel.ts';
 import { PlainEncoder } from '../unit/training/toy.ts';

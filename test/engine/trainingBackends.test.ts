@@ -1,7 +1,7 @@
 import { describe, it } from 'node:test';
 import assert from 'node:assert/strict';
-import { GraphBackend } from '../../src/engine/graphBackend.ts';
-import { backendOn, openKernelBackend } from '../../src/engine/trainingBackends.ts';
+import { GraphBackend } from '../../src/engine/training/graphBackend.ts';
+import { backendOn, openKernelBackend } from '../../src/engine/training/trainingBackends.ts';
 import { toySettings } from '../unit/training/toy.ts';
 import { holdToReference } from './backendReference.ts';
 

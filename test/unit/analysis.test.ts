@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { Failure } from '../../src/common/failure.ts';
 import { Random } from '../../src/common/random.ts';
 import type { AnalysisPart, AnalysisSummary } from '../../src/contracts/engine.ts';
-import { Analysis, longestText, type AnalysisOptions } from '../../src/engine/analysis.ts';
+import { Analysis, longestText, type AnalysisOptions } from '../../src/engine/analysis/analysis.ts';
 import { CausalModel, NearestSae, stateAfter, surprisalOf } from './fakes/causalModel.ts';
 
 const shape = { windowLength: 128, overlap: 64, blockLength: 64 };

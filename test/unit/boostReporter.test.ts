@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Gate } from '../../src/common/gate.ts';
 import type { BoostProgress } from '../../src/contracts/trainer.ts';
-import { BoostReporter } from '../../src/engine/boostReporter.ts';
+import { BoostReporter } from '../../src/engine/boost/boostReporter.ts';
 
 /** A reporter under a clock of seconds that the test moves, and what it said last. */
 function reporting() {

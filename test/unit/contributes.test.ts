@@ -42,11 +42,11 @@ function found(path: string, pattern: RegExp): string[] {
 describe('package.json and the editor', () => {
   it('declare the same commands', () => {
     const registered = [
-      ...['src/editor/commands.ts', 'src/editor/trainingCommands.ts'].flatMap(file =>
+      ...['src/editor/commands.ts', 'src/editor/training/trainingCommands.ts'].flatMap(file =>
         found(file, /^ {2}'(loupe\.\w+)':/gm),
       ),
-      ...['src/editor/layerMapPanel.ts', 'src/editor/saeCardEditor.ts'].flatMap(file =>
-        found(file, /registerCommand\('(loupe\.\w+)'/g),
+      ...['src/editor/layerMaps/layerMapPanel.ts', 'src/editor/panels/saeCardEditor.ts'].flatMap(
+        file => found(file, /registerCommand\('(loupe\.\w+)'/g),
       ),
     ].sort();
     assert.ok(registered.length > 10);

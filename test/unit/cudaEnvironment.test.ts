@@ -63,7 +63,7 @@ describe('in the editor', () => {
 
   async function cudaModule(): Promise<CudaModule> {
     fakeVscode();
-    const path: string = new URL('../../src/editor/cudaRuntime.ts', import.meta.url).href;
+    const path: string = new URL('../../src/editor/engine/cudaRuntime.ts', import.meta.url).href;
     return (await import(path)) as CudaModule;
   }
 

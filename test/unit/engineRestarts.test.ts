@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { EngineRestarts } from '../../src/editor/engineRestarts.ts';
+import { EngineRestarts } from '../../src/editor/engine/engineRestarts.ts';
 
 const reason = 'signal SIGSEGV';
 const minute = 60_000;

@@ -30,7 +30,7 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 
 /** An engine of a program; what it is to load is never known. */
 async function openEngine(program: string): Promise<InstanceType<EngineModule['Engine']>> {
-  const path: string = new URL('../../src/editor/engine.ts', import.meta.url).href;
+  const path: string = new URL('../../src/editor/engine/engine.ts', import.meta.url).href;
   const { Engine } = (await import(path)) as EngineModule;
   const quiet = (): void => undefined;
   return new Engine(

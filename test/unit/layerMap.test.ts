@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Failure } from '../../src/common/failure.ts';
 import { Random } from '../../src/common/random.ts';
-import { Strongest } from '../../src/engine/strongest.ts';
+import { Strongest } from '../../src/engine/lime/strongest.ts';
 import { expectedInitialMap, identityMap, routerMap } from '../../src/lime/layerMap.ts';
 import { MeanNorms } from '../../src/lime/meanNorms.ts';
 import {

@@ -22,7 +22,7 @@ interface LayerMapsModule {
 fakeVscode();
 
 it('what the old engine was reading, and the document, are read by the new one', async () => {
-  const path: string = new URL('../../src/editor/layerMaps.ts', import.meta.url).href;
+  const path: string = new URL('../../src/editor/layerMaps/layerMaps.ts', import.meta.url).href;
   const { LayerMaps } = (await import(path)) as LayerMapsModule;
   const asked: string[] = [];
   let answer = false;

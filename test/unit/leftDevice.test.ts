@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import type { DeviceState } from '../../src/contracts/devices.ts';
-import { leftDevice } from '../../src/editor/leftDevice.ts';
+import { leftDevice } from '../../src/editor/engine/leftDevice.ts';
 
 const state = (device: DeviceState['device'], note?: string): DeviceState => ({
   ...{ device, precision: 'float32', weightBytes: 0, residentBytes: 0 },

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Failure, type FailureCode } from '../../src/common/failure.ts';
-import { readModelFiles } from '../../src/engine/modelFiles.ts';
+import { readModelFiles } from '../../src/engine/model/modelFiles.ts';
 import { identityRouter } from '../../src/models/lime.ts';
 import { readModelFolder } from '../../src/models/modelFolder.ts';
 import { dequantised } from '../../src/weights/dequantised.ts';

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { after, before, describe, it } from 'node:test';
 import { Failure } from '../../src/common/failure.ts';
 import { Random } from '../../src/common/random.ts';
-import { readModelFiles } from '../../src/engine/modelFiles.ts';
+import { readModelFiles } from '../../src/engine/model/modelFiles.ts';
 
 const rounds = 10_000;
 /** One reading may take this long at most, milliseconds: a hang, not a benchmark. */

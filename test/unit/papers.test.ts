@@ -10,7 +10,7 @@ import { commandText, writeReport } from '../../bench/papers/report.ts';
 import { markdownTable, spreadOf, spreadText } from '../../bench/papers/table.ts';
 import { contenders } from '../../bench/papers/hierarchical/contenders.ts';
 import { Random } from '../../src/common/random.ts';
-import type { SaeRunner } from '../../src/engine/saeRunner.ts';
+import type { SaeRunner } from '../../src/engine/saes/saeRunner.ts';
 import type { Dictionary } from '../../src/saes/dictionary.ts';
 import { reconstruct, type Encoding } from '../../src/saes/reconstruct.ts';
 

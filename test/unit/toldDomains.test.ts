@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { newlyRefused } from '../../src/editor/toldDomains.ts';
+import { newlyRefused } from '../../src/editor/domains/toldDomains.ts';
 
 /** A memory that survives windows: only JSON passes through it. */
 class WorkspaceState {

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { Failure } from '../../src/common/failure.ts';
-import { extendCurve, parseJob, type TrainingJob } from '../../src/editor/trainingJob.ts';
+import { extendCurve, parseJob, type TrainingJob } from '../../src/editor/training/trainingJob.ts';
 import {
   domainFolder,
   done,

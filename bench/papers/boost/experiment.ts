@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { FrozenBase } from '../../../src/engine/frozenBase.ts';
+import type { FrozenBase } from '../../../src/engine/boost/frozenBase.ts';
 import type { Dictionary } from '../../../src/saes/dictionary.ts';
 import { rememberedModel } from '../rememberedModel.ts';
 import { isResidualArm, nameOf, type Arm } from './arms.ts';

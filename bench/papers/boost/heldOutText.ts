@@ -1,5 +1,5 @@
-import { evaluate, type EvaluatedModel } from '../../../src/engine/evaluate.ts';
-import { SaeRunner } from '../../../src/engine/saeRunner.ts';
+import { evaluate, type EvaluatedModel } from '../../../src/engine/analysis/evaluate.ts';
+import { SaeRunner } from '../../../src/engine/saes/saeRunner.ts';
 import type { Dictionary } from '../../../src/saes/dictionary.ts';
 import type { Encoding } from '../../../src/saes/reconstruct.ts';
 import {

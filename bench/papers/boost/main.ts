@@ -18,7 +18,7 @@ import {
   texts,
 } from '../../../src/cli/arguments.ts';
 import { Failure } from '../../../src/common/failure.ts';
-import { openFrozenBase } from '../../../src/engine/frozenBase.ts';
+import { openFrozenBase } from '../../../src/engine/boost/frozenBase.ts';
 import { root } from '../../../scripts/targets.ts';
 import { circumstances, commandText, writeReport, writeText } from '../report.ts';
 import { armsOf, methods } from './arms.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { Failure } from '../../../src/common/failure.ts';
-import type { FrozenBase } from '../../../src/engine/frozenBase.ts';
-import { ResidualActivations } from '../../../src/engine/residualActivations.ts';
+import type { FrozenBase } from '../../../src/engine/boost/frozenBase.ts';
+import { ResidualActivations } from '../../../src/engine/boost/residualActivations.ts';
 import type { ActivationSource } from '../../../src/training/activations.ts';
 import type { ActivationStore } from '../../../src/training/activationStore.ts';
 import { firstWindows } from '../../../src/training/firstWindows.ts';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { boostTrainingSettings } from '../../../src/engine/boostTrain.ts';
-import type { FrozenBase } from '../../../src/engine/frozenBase.ts';
+import { boostTrainingSettings } from '../../../src/engine/boost/boostTrain.ts';
+import type { FrozenBase } from '../../../src/engine/boost/frozenBase.ts';
 import type { ActivationSource } from '../../../src/training/activations.ts';
 import { firstWindows } from '../../../src/training/firstWindows.ts';
 import { joinedSources } from '../../../src/training/joinedSources.ts';

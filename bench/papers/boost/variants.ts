@@ -1,5 +1,5 @@
-import { calibrateVariants } from '../../../src/engine/boostVariants.ts';
-import type { FrozenBase } from '../../../src/engine/frozenBase.ts';
+import { calibrateVariants } from '../../../src/engine/boost/boostVariants.ts';
+import type { FrozenBase } from '../../../src/engine/boost/frozenBase.ts';
 import type { Dictionary } from '../../../src/saes/dictionary.ts';
 import { isResidualArm, nameOf, type Arm } from './arms.ts';
 import type { Contender } from './heldOutText.ts';

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { evaluate, type EvaluatedModel } from '../../../src/engine/evaluate.ts';
-import { SaeRunner } from '../../../src/engine/saeRunner.ts';
+import { evaluate, type EvaluatedModel } from '../../../src/engine/analysis/evaluate.ts';
+import { SaeRunner } from '../../../src/engine/saes/saeRunner.ts';
 import type { Dictionary } from '../../../src/saes/dictionary.ts';
 import type { ActivationSource } from '../../../src/training/activations.ts';
 import { reconstructionAtEveryK } from '../reconstruction.ts';

@@ -6,8 +6,8 @@ import {
   openSession,
   type Session,
   type Tensor,
-} from '../../../src/engine/session.ts';
-import { RotaryFeeds } from '../../../src/engine/rotaryFeeds.ts';
+} from '../../../src/engine/sessions/session.ts';
+import { RotaryFeeds } from '../../../src/engine/model/rotaryFeeds.ts';
 import { buildDecoder } from '../../../src/models/decoder.ts';
 import { feeds, fetches } from '../../../src/models/feeds.ts';
 import type { ModelConfig } from '../../../src/models/model.ts';

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, beforeEach } from 'node:test';
 import type { DeviceChoice } from '../../../src/contracts/engine.ts';
-import type { TrainingJob, TrainingTask } from '../../../src/editor/trainingJob.ts';
-import { TrainingQueue } from '../../../src/editor/trainingQueue.ts';
-import { TrainingStore } from '../../../src/editor/trainingStore.ts';
+import type { TrainingJob, TrainingTask } from '../../../src/editor/training/trainingJob.ts';
+import { TrainingQueue } from '../../../src/editor/training/trainingQueue.ts';
+import { TrainingStore } from '../../../src/editor/training/trainingStore.ts';
 import { boostRequest, FakeTrainer } from './trainer.ts';
 
 /* A workspace whose trainings are queued, new for each test; what happens is noted. */

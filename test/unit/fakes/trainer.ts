@@ -5,7 +5,7 @@ import type {
   BoostRequest,
   TrainerContract,
 } from '../../../src/contracts/trainer.ts';
-import type { Trainer } from '../../../src/editor/trainingQueue.ts';
+import type { Trainer } from '../../../src/editor/training/trainingQueue.ts';
 import { createCaller, serve, type Handlers } from '../../../src/messages/calls.ts';
 import { connect } from '../../../src/messages/connection.ts';
 import { inMemoryPorts } from '../../../src/messages/inMemory.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ResidualActivations } from '../../../src/engine/residualActivations.ts';
+import { ResidualActivations } from '../../../src/engine/boost/residualActivations.ts';
 import type { ActivationSource, ActivationWindow } from '../../../src/training/activations.ts';
 import { firstWindows } from '../../../src/training/firstWindows.ts';
 import { joinedSources } from '../../../src/training/joinedSources.ts';

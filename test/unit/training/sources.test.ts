@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { Failure } from '../../../src/common/failure.ts';
-import { openStore } from '../../../src/engine/activationStores.ts';
+import { openStore } from '../../../src/engine/training/activationStores.ts';
 import type { TokenSpans, Tokenizer } from '../../../src/models/model.ts';
 import type { ActivationWindow } from '../../../src/training/activations.ts';
 import { ActivationStore } from '../../../src/training/activationStore.ts';
