@@ -44,7 +44,9 @@ const stages: readonly Stage[] = [
   tests('editor', ['vsix', 'setup']),
 ];
 
-/** One after another: engine tests use every core, and two editors at once would tell us about the machine. Unit tests use one. */
+/** Files that run at the same time. One for the others: two browsers or editors at once would tell us about the machine. */
+const filesAtOnce: Readonly<Record<string, number>> = { unit: 2, engine: 2 };
+
 function tests(name: string, needs: readonly string[]): Stage {
   return { name, needs, run: () => runTests(name) };
 }
@@ -76,7 +78,7 @@ async function runTests(folder: string): Promise<Outcome> {
     ...['--test-reporter=spec', '--test-reporter-destination=stdout'],
     ...['--test-reporter=tap', `--test-reporter-destination=${report}`],
   ];
-  const atOnce = `--test-concurrency=${folder === 'unit' ? 2 : 1}`;
+  const atOnce = `--test-concurrency=${filesAtOnce[folder] ?? 1}`;
   const args = ['--import', 'tsx', '--test', atOnce, ...reporters, ...files];
   const code = await exitCode(node, args, { cwd: root });
   const outcome = readOutcome(readFileSync(report, 'utf8'));
@@ -138,7 +140,21 @@ async function runStage(stage: Stage, good: ReadonlySet<string>): Promise<Outcom
 const total = { passed: 0, failed: 0, skipped: 0 };
 const good = new Set<string>();
 const lines: string[] = [];
-for (const stage of chosen(process.argv.slice(2))) {
+const wanted = chosen(process.argv.slice(2));
+const tools = wanted.filter(({ needs }) => needs.length === 0).values();
+const others = wanted.filter(({ needs }) => needs.length > 0);
+// Tools that need nothing use one core each.
+await Promise.all([runAll(tools), runAll(tools)]);
+await runAll(others);
+console.log(`\n${lines.join('\n')}\n\n${describe(total)}`);
+process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;
+
+/** One after the other, until none is left that another call has not taken. */
+async function runAll(left: Iterable<Stage>): Promise<void> {
+  for (const stage of left) await tell(stage);
+}
+
+async function tell(stage: Stage): Promise<void> {
   console.log(`\n== ${stage.name}`);
   const start = Date.now();
   const outcome = await runStage(stage, good);
@@ -148,9 +164,6 @@ for (const stage of chosen(process.argv.slice(2))) {
   total.skipped += outcome.skipped;
   lines.push(`${stage.name}: ${describe(outcome)} (${((Date.now() - start) / 1000).toFixed(0)} s)`);
 }
-console.log(`\n${lines.join('\n')}\n\n${describe(total)}`);
-process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;
-
 function describe({ passed, failed, skipped }: Outcome): string {
   return `${passed} passed, ${failed} failed${skipped === 0 ? '' : `, ${skipped} skipped`}`;
 }
