@@ -16,6 +16,8 @@ interface Stage {
   readonly name: string;
   /** Stages that must have passed in this run. */
   readonly needs: readonly string[];
+  /** How many it keeps busy. */
+  readonly cores: number;
   run(): Promise<Outcome>;
 }
 
@@ -29,32 +31,33 @@ const typeProjects = [
   ...['test/webview/tsconfig.json', 'test/editor/tsconfig.json'],
 ];
 
+/** Of the machine that all is planned for. */
+const cores = 2;
+
+/** In the order in which they begin where cores are free; the browser's tests take the longest of those that use one. */
 const stages: readonly Stage[] = [
+  tool('build', ['esbuild.mjs', '--production']),
+  tool('setup', ['--import', 'tsx', 'scripts/setupTests.ts']),
+  tests('webview', ['build', 'setup'], 1),
   tool('eslint', [join(modules, 'eslint/bin/eslint.js'), '.']),
   tool('prettier', [join(modules, 'prettier/bin/prettier.cjs'), '--check', '.']),
   ...typeProjects.map(project => tool(`types (${project})`, [tsc, '-p', project])),
-  tool('build', ['esbuild.mjs', '--production']),
-  tests('unit', ['build']),
-  // Before the engine's tests, which run WebGPU on Chromium's SwiftShader where it is there.
-  tool('setup', ['--import', 'tsx', 'scripts/setupTests.ts']),
-  tests('engine', ['build']),
-  tests('webview', ['build', 'setup']),
   tool('vsix', ['--import', 'tsx', 'scripts/package.ts'], ['build']),
-  tests('package', ['vsix']),
-  tests('editor', ['vsix', 'setup']),
+  tests('package', ['vsix'], 1),
+  tests('unit', ['build'], 2),
+  // After setup, where it runs: WebGPU is tested on Chromium's SwiftShader.
+  tests('engine', ['build'], 2),
+  // Beside another one, an editor would tell us about the machine.
+  tests('editor', ['vsix', 'setup'], 2, 1),
 ];
 
-/** Files that run at the same time. One for the others: two browsers or editors at once would tell us about the machine. */
-const filesAtOnce: Readonly<Record<string, number>> = { unit: 2, engine: 2 };
-
-function tests(name: string, needs: readonly string[]): Stage {
-  return { name, needs, run: () => runTests(name) };
+function tests(folder: string, needs: readonly string[], cores: number, atOnce = cores): Stage {
+  return { name: folder, needs, cores, run: () => runTests(folder, atOnce) };
 }
 
 function tool(name: string, args: readonly string[], needs: readonly string[] = []): Stage {
   return {
-    name,
-    needs,
+    ...{ name, needs, cores: 1 },
     async run() {
       const code = await exitCode(node, args, { cwd: root });
       return code === 0 ? passedOne : failedOne;
@@ -65,7 +68,7 @@ function tool(name: string, args: readonly string[], needs: readonly string[] = 
 const passedOne: Outcome = { passed: 1, failed: 0, skipped: 0 };
 const failedOne: Outcome = { passed: 0, failed: 1, skipped: 0 };
 
-async function runTests(folder: string): Promise<Outcome> {
+async function runTests(folder: string, atOnce: number): Promise<Outcome> {
   const files = testFiles(join('test', folder));
   const unfit = files.filter(file => !isWholeTestFile(file));
   if (files.length === 0) console.error(`test/${folder} has no test file`);
@@ -78,8 +81,8 @@ async function runTests(folder: string): Promise<Outcome> {
     ...['--test-reporter=spec', '--test-reporter-destination=stdout'],
     ...['--test-reporter=tap', `--test-reporter-destination=${report}`],
   ];
-  const atOnce = `--test-concurrency=${filesAtOnce[folder] ?? 1}`;
-  const args = ['--import', 'tsx', '--test', atOnce, ...reporters, ...files];
+  const runner = ['--import', 'tsx', '--test', `--test-concurrency=${atOnce}`];
+  const args = [...runner, ...reporters, ...files];
   const code = await exitCode(node, args, { cwd: root });
   const outcome = readOutcome(readFileSync(report, 'utf8'));
   const told = outcome.failed > 0;
@@ -138,32 +141,44 @@ async function runStage(stage: Stage, good: ReadonlySet<string>): Promise<Outcom
 }
 
 const total = { passed: 0, failed: 0, skipped: 0 };
+const ended = new Set<string>();
 const good = new Set<string>();
 const lines: string[] = [];
-const wanted = chosen(process.argv.slice(2));
-const tools = wanted.filter(({ needs }) => needs.length === 0).values();
-const others = wanted.filter(({ needs }) => needs.length > 0);
-// Tools that need nothing use one core each.
-await Promise.all([runAll(tools), runAll(tools)]);
-await runAll(others);
+await runAll(chosen(process.argv.slice(2)));
 console.log(`\n${lines.join('\n')}\n\n${describe(total)}`);
 process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;
 
-/** One after the other, until none is left that another call has not taken. */
-async function runAll(left: Iterable<Stage>): Promise<void> {
-  for (const stage of left) await tell(stage);
+/** Each as soon as what it needs has ended and its cores are free. */
+async function runAll(wanted: readonly Stage[]): Promise<void> {
+  const waiting = [...wanted];
+  const running = new Set<Promise<void>>();
+  for (let free = cores; waiting.length > 0 || running.size > 0;) {
+    const isReady = (stage: Stage): boolean =>
+      stage.cores <= free && stage.needs.every(need => ended.has(need));
+    const [stage] = waiting.splice(waiting.findIndex(isReady) >>> 0, 1);
+    if (stage) {
+      free -= stage.cores;
+      const run = tell(stage).finally(() => {
+        running.delete(run);
+        free += stage.cores;
+      });
+      running.add(run);
+    } else await Promise.race(running);
+  }
 }
 
 async function tell(stage: Stage): Promise<void> {
   console.log(`\n== ${stage.name}`);
   const start = Date.now();
   const outcome = await runStage(stage, good);
+  ended.add(stage.name);
   if (outcome.failed === 0) good.add(stage.name);
   total.passed += outcome.passed;
   total.failed += outcome.failed;
   total.skipped += outcome.skipped;
   lines.push(`${stage.name}: ${describe(outcome)} (${((Date.now() - start) / 1000).toFixed(0)} s)`);
 }
+
 function describe({ passed, failed, skipped }: Outcome): string {
   return `${passed} passed, ${failed} failed${skipped === 0 ? '' : `, ${skipped} skipped`}`;
 }

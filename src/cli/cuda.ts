@@ -41,7 +41,9 @@ async function bring({ values, positionals, signal, ...input }: CommandInput): P
   }
   const offer = await offerCuda(places, signal, { index });
   const told = { bytes: offer.missing, from: offer.found.url.host };
-  if (values['yes'] !== true) return { state: 'offered', folder: offer.folder, ...told };
+  if (values['yes'] !== true) {
+    return { state: offer.isThere ? 'installed' : 'offered', folder: offer.folder, ...told };
+  }
   return { state: 'installed', folder: await downloadCuda(places, offer, options), ...told };
 }
 

@@ -23,6 +23,8 @@ export interface Settings {
   readonly device: DeviceChoice;
   /** A folder or a package with onnxruntime's CUDA libraries; '' stands for those that Loupe downloaded. */
   readonly 'cuda.libraries': string;
+  /** The NuGet feed that they are downloaded from; '' stands for NuGet's own. */
+  readonly 'cuda.endpoint': string;
   readonly precision: PrecisionChoice;
   /** A folder whose node_modules has @tensorflow/tfjs-node-gpu; '': trainings go without TensorFlow. */
   readonly 'tensorflow.path': string;

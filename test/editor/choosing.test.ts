@@ -5,9 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import type { Locator, Page } from 'playwright-core';
+import { root } from '../../scripts/targets.ts';
+import { cudaPackage } from '../../src/cuda/cudaLibraries.ts';
+import { runtimeVersionIn } from '../../src/cuda/runtimeFolder.ts';
 import { readSaeLens, writeSaeLens } from '../../src/saes/formats/saelens.ts';
 import { writeSafetensors } from '../../src/weights/safetensors.ts';
+import { nupkg } from '../fixtures/cudaPackage.ts';
 import { HubServer } from '../fixtures/hubServer.ts';
+import { NugetServer } from '../fixtures/nugetServer.ts';
 import { writeRandomSae } from '../fixtures/randomSae.ts';
 import { ggufBytes, tinyLlama } from '../fixtures/tinyGguf.ts';
 import { openEditor, pictureAfter, type Editor } from './harness/editor.ts';
@@ -38,9 +43,13 @@ async function prepare(workspace: string): Promise<void> {
   });
 }
 
+/** onnxruntime has CUDA on Linux x64 alone. */
+const skip = `${process.platform}-${process.arch}` !== 'linux-x64';
+
 describe('choosing', () => {
   let editor: Editor;
   let server: HubServer;
+  let feed: NugetServer;
 
   before(async () => {
     const gguf = Buffer.from(ggufBytes(tinyLlama()));
@@ -50,13 +59,19 @@ describe('choosing', () => {
       { id: 'jbloom/GPT2-Small-SAEs-Reformatted', files: published, lfs: Object.keys(published) },
       { id: 'tests/small-gguf', files, lfs: ['small-F32.gguf'], tags: ['gguf'], downloads: 7 },
     ]);
-    const settings = { 'loupe.hub.endpoint': server.endpoint.href };
+    const version = runtimeVersionIn(join(root, 'node_modules'));
+    feed = await NugetServer.start(cudaPackage, version, nupkg);
+    const settings = {
+      'loupe.hub.endpoint': server.endpoint.href,
+      'loupe.cuda.endpoint': feed.index,
+    };
     editor = await openEditor('chemistry.md', settings, prepare);
     editor.page.setDefaultTimeout(60_000);
   });
   after(async () => {
     await editor.close();
     await server[Symbol.asyncDispose]();
+    await feed[Symbol.asyncDispose]();
   });
   afterEach(context => pictureAfter(editor, context));
 
@@ -170,6 +185,54 @@ describe('choosing', () => {
     const table = await webview(page, 'main[data-state="tensors"]');
     assert.match(await table.locator('main').innerText(), /some\.weight\s+F32\s+3 × 4\s+48 B/);
   });
+
+  it(
+    'CUDA’s libraries: size and consent, downloaded, cancelled, and gone on with',
+    { skip },
+    async () => {
+      const { page } = editor;
+      const dialog = page.locator('.monaco-dialog-box');
+      const ask = async (): Promise<string> => {
+        await runCommand(page, 'Loupe: Download CUDA Libraries');
+        await dialog.waitFor();
+        return dialog.innerText();
+      };
+      const download = (): Promise<void> =>
+        dialog.getByRole('button', { name: 'Download' }).click();
+      const fetched = () => feed.seen.filter(({ path }) => path.endsWith('.nupkg'));
+
+      assert.match(await ask(), /2 MB from 127\.0\.0\.1.*CUDA itself.*installed by you/s);
+      await dialog.getByRole('button', { name: 'Cancel' }).click();
+      assert.deepEqual(fetched(), [], 'without consent');
+
+      feed.pace = 100;
+      await ask();
+      await download();
+      const progress = notification(page, /Downloading CUDA/);
+      await progress.filter({ hasText: /of 2/ }).waitFor();
+      await progress.hover();
+      await progress.getByRole('button', { name: 'Cancel' }).click();
+      await notification(page, /download was cancelled.*What has arrived is kept/).waitFor();
+      await dismissNotifications(page);
+
+      feed.pace = 0;
+      await ask();
+      await download();
+      await eventually('libraries that are here', async () => {
+        const text = await ask();
+        await page.keyboard.press('Escape');
+        return text.includes('are here. Download them again?') || undefined;
+      });
+      assert.deepEqual(
+        fetched().map(({ range }) => range !== undefined),
+        [false, true],
+        'the rest alone',
+      );
+      // No loader takes these libraries: the engine that was started with them goes on on the CPU.
+      await runCommand(page, 'Loupe: Analyze Document');
+      await whenReady(page);
+    },
+  );
 });
 
 /** The files of an SAE for the tiny model, under a name of the index. */

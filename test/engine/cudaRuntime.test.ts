@@ -6,10 +6,8 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { zipSync } from 'fflate';
 import { cudaCommand } from '../../src/cli/cuda.ts';
 import { Failure, type FailureCode } from '../../src/common/failure.ts';
-import { Random } from '../../src/common/random.ts';
 import type { CudaResult } from '../../src/contracts/commandLine.ts';
 import { cudaFeed, cudaLibraries, cudaPackage } from '../../src/cuda/cudaLibraries.ts';
 import {
@@ -24,6 +22,7 @@ import {
   runtimeFolder,
   runtimeVersionIn,
 } from '../../src/cuda/runtimeFolder.ts';
+import { nupkg, packed, packedAt as at, provider, shared } from '../fixtures/cudaPackage.ts';
 import { NugetServer } from '../fixtures/nugetServer.ts';
 import { fixture } from './model.ts';
 
@@ -33,29 +32,6 @@ const version = runtimeVersionIn(modules);
 const signal = new AbortController().signal;
 const skip =
   `${process.platform}-${process.arch}` !== 'linux-x64' && 'onnxruntime has CUDA on Linux x64 only';
-
-/** It begins as a library for Linux x64 does (ELF-64, shared, x86-64); no loader would take it. */
-function library(bytes: number): Uint8Array {
-  const random = new Random(bytes);
-  const made = Uint8Array.from({ length: bytes }, () => 256 * random.uniform());
-  made.set(Buffer.from('\x7fELF\x02\x01\x01', 'latin1'));
-  made.set([3, 0, 62, 0], 16);
-  return made;
-}
-
-const [provider, shared] = [library(2_000_000), library(20_000)];
-const at = 'runtimes/linux-x64/native';
-function packed(entries: Record<string, Uint8Array>): Uint8Array {
-  return zipSync({
-    'Microsoft.ML.OnnxRuntime.Gpu.Linux.nuspec': Buffer.from('<package/>'),
-    [`${at}/libonnxruntime_providers_tensorrt.so`]: library(1000),
-    ...entries,
-  });
-}
-const nupkg = packed({
-  [`${at}/${cudaLibraries[0] ?? ''}`]: provider,
-  [`${at}/${cudaLibraries[1] ?? ''}`]: shared,
-});
 
 let storage = '';
 let server: NugetServer;

@@ -16,14 +16,19 @@ const [yes, own] = ['Download', 'Choose a Folder'];
 /** Tells what would be downloaded, and does so if the user agrees; resolves to whether the engine is to start anew for it. */
 export async function bringCuda(places: CudaPlaces): Promise<boolean> {
   const told = await withProgress('Asking for the size of CUDA’s libraries', ({ signal }) =>
-    offerCuda(places, signal).catch((error: unknown) => Failure.from(error)),
+    offerCuda(places, signal, { index: setting('cuda.endpoint') || undefined }).catch(
+      (error: unknown) => Failure.from(error),
+    ),
   );
   if (told === undefined) return false;
   const detail =
     told instanceof Failure
       ? `${told.message} You can name a folder that has the libraries.`
       : `${formatBytes(told.missing)} from ${told.found.url.host}, and about as much again unpacked, into Loupe’s storage (${told.folder}). CUDA itself, cuDNN and NVIDIA’s driver are to be installed by you.`;
-  const question = 'Download the libraries that onnxruntime needs for CUDA?';
+  const question =
+    told instanceof Failure || !told.isThere
+      ? 'Download the libraries that onnxruntime needs for CUDA?'
+      : 'The libraries that onnxruntime needs for CUDA are here. Download them again?';
   const ways = told instanceof Failure ? [own] : [yes, own];
   const chosen = await vscode.window.showInformationMessage(
     question,
