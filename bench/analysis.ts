@@ -35,7 +35,7 @@ export interface AnalysisResult {
   readonly ratios: Readonly<Record<string, { readonly median: number; readonly target: string }>>;
 }
 
-export async function benchAnalysis(rounds: number): Promise<AnalysisResult> {
+async function benchAnalysis(rounds: number): Promise<AnalysisResult> {
   const path = inRepository(embeddedModel);
   const cacheFolder = inRepository('.cache/weights');
   const model = await ModelRunner.open({ path, cacheFolder, threads: shape.threads });

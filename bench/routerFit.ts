@@ -29,7 +29,7 @@ export interface RouterFitResult {
   readonly memory: number;
 }
 
-export async function benchRouterFit(rounds: number): Promise<RouterFitResult> {
+async function benchRouterFit(rounds: number): Promise<RouterFitResult> {
   const path = inRepository(embeddedModel);
   const cacheFolder = inRepository('.cache/weights');
   const model = await loadModel({ path, cacheFolder, threads }, {});

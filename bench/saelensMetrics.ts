@@ -45,7 +45,7 @@ export interface ComparedMetrics {
   readonly saelens: SaeLensFigures;
 }
 
-export async function compareMetrics(sae: string, python: string): Promise<ComparedMetrics> {
+async function compareMetrics(sae: string, python: string): Promise<ComparedMetrics> {
   const signal = new AbortController().signal;
   const path = inRepository(embeddedModel);
   const request = { path, cacheFolder: inRepository('.cache/weights'), threads };

@@ -21,7 +21,7 @@ export interface TrainingStepResult {
   >;
 }
 
-export async function benchTrainingStep(rounds: number): Promise<TrainingStepResult> {
+async function benchTrainingStep(rounds: number): Promise<TrainingStepResult> {
   const peer = process.env['LOUPE_PYTHON']
     ? await startStepPeer(process.env['LOUPE_PYTHON'], shape)
     : undefined;

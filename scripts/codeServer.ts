@@ -262,7 +262,7 @@ async function answers(port: number, ended: Promise<void>): Promise<boolean> {
   return false;
 }
 
-export function freePort(): Promise<number> {
+function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer();
     probe.once('error', reject);

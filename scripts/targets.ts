@@ -9,7 +9,7 @@ export const root = join(import.meta.dirname, '..');
 export type Target = keyof typeof onnxruntimeFiles;
 
 /** The files of onnxruntime-node that each platform needs, under bin/napi-v6. */
-export const onnxruntimeFiles = {
+const onnxruntimeFiles = {
   'linux-x64': ['linux/x64/**'],
   'linux-arm64': ['linux/arm64/**'],
   'win32-x64': ['win32/x64/**'],

@@ -14,7 +14,7 @@ interface WayOut {
 const showLog: WayOut = { label: 'Show Log', command: 'loupe.showLog' };
 
 /** The ways out of a failure, the best first. */
-export const waysOut: Record<FailureSubject, readonly WayOut[]> = {
+const waysOut: Record<FailureSubject, readonly WayOut[]> = {
   process: [{ label: 'Restart', command: 'loupe.restartEngine' }, showLog],
   model: [{ label: 'Choose Model', command: 'loupe.chooseModel' }, showLog],
   sae: [{ label: 'Choose SAE', command: 'loupe.chooseSae' }, showLog],

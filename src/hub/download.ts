@@ -33,7 +33,7 @@ export interface DownloadHooks {
 }
 
 /** Where a repository's files lie under the folder of all downloads. */
-export function repositoryFolder(folder: string, id: string): string {
+function repositoryFolder(folder: string, id: string): string {
   return join(folder, safeRelativePath(id));
 }
 

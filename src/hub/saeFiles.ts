@@ -11,7 +11,7 @@ export interface SaeLayout {
 }
 
 /** The layouts of folders; those with more to them come first. */
-export const saeLayouts: readonly SaeLayout[] = [
+const saeLayouts: readonly SaeLayout[] = [
   {
     format: 'saelens',
     needs: ['sae_weights.safetensors', 'cfg.json'],

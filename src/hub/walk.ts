@@ -15,7 +15,7 @@ export interface WalkLimits {
   readonly milliseconds: number;
 }
 
-export const walkLimits: WalkLimits = { depth: 8, entries: 50_000, milliseconds: 4000 };
+const walkLimits: WalkLimits = { depth: 8, entries: 50_000, milliseconds: 4000 };
 
 /** Folders that hold no models of the user's and many files. */
 const skipped = new Set(['node_modules', '.git', '.hg', '.svn', '__pycache__', '.venv', 'venv']);

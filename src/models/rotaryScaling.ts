@@ -55,7 +55,7 @@ export interface YarnScaling {
 }
 
 /** Pairs that turn seldom are slowed by a factor, those that turn often not, a ramp between. Source: Peng et al. 2023, arXiv 2309.00071, section 3.2. */
-export function yarnScaled(rotation: Rotation, scaling: YarnScaling): Rotation {
+function yarnScaled(rotation: Rotation, scaling: YarnScaling): Rotation {
   const { width, frequencies } = rotation;
   const { theta, factor, originalContext, fast, slow, scale } = scaling;
   const pairOf = (turns: number) =>

@@ -1,7 +1,7 @@
 import type { LayerMap, MapAgreement } from '../contracts/layerMap.ts';
 
 /** Below this, two fits do not say the same of the earlier layers. */
-export const agreeing = 0.9;
+const agreeing = 0.9;
 
 export function mapAgreement(
   a: Pick<LayerMap, 'layers' | 'routers'>,

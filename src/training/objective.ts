@@ -1,7 +1,7 @@
 import { Failure } from '../common/failure.ts';
 
 /** Names of the objectives of the command line's contract. */
-export const objectiveNames = ['hierarchical', 'topk', 'batchtopk', 'jumprelu'] as const;
+const objectiveNames = ['hierarchical', 'topk', 'batchtopk', 'jumprelu'] as const;
 export type ObjectiveName = (typeof objectiveNames)[number];
 
 /** Which prefixes of a sample's activations are reconstructions that the loss measures. */

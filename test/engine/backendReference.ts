@@ -71,7 +71,7 @@ export interface Tolerances {
   readonly tenSteps: number;
 }
 
-export const float32Tolerances: Tolerances = {
+const float32Tolerances: Tolerances = {
   loss: 2e-5,
   gradient: 5e-5,
   weights: 2e-4,

@@ -106,7 +106,7 @@ export const domains: DocumentState['domains'] = [
 ];
 
 /** Rows of the base with those of a domain among them. */
-export function boostedRows(count: number): FeatureRow[] {
+function boostedRows(count: number): FeatureRow[] {
   return featureRows(count).map((row, i) =>
     i % 4 === 1
       ? {

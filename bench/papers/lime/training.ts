@@ -86,7 +86,7 @@ export async function trainCell(cell: Cell, options: TrainingOptions): Promise<T
 }
 
 /** The part of the learning rates at a step, counted from 1. */
-export function rateOf({ steps, warmUp, leastRate }: Settings, step: number): number {
+function rateOf({ steps, warmUp, leastRate }: Settings, step: number): number {
   return learningRate({ peak: 1, minimum: leastRate, warmup: warmUp / steps, steps }, step);
 }
 

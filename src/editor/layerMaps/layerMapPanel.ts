@@ -14,7 +14,7 @@ import { presentFailure } from '../presentFailure.ts';
 import { webviewHtml, webviewOptions } from '../panels/webviewHtml.ts';
 import { webviewPort } from '../panels/webviewPort.ts';
 
-export const layerMapPanelType = 'loupe.layerMap';
+const layerMapPanelType = 'loupe.layerMap';
 
 /** Milliseconds that changes are gathered for. */
 const interval = 16;

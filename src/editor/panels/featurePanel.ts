@@ -27,7 +27,7 @@ import { rangeOf } from '../document/tokenDecorations.ts';
 import { webviewHtml, webviewOptions } from './webviewHtml.ts';
 import { webviewPort } from './webviewPort.ts';
 
-export const featurePanelType = 'loupe.feature';
+const featurePanelType = 'loupe.feature';
 const hereLimit = 50;
 const contextCharacters = 60;
 
@@ -41,7 +41,7 @@ interface ShownCard {
 }
 
 /** The panel of one feature: its card from the reference corpus, and where it fires in the open document. */
-export class FeaturePanel implements vscode.Disposable {
+class FeaturePanel implements vscode.Disposable {
   private readonly owned = new DisposableStore();
   private readonly panel: vscode.WebviewPanel;
   private readonly sources: SidebarSources;

@@ -14,7 +14,7 @@ import { onDidChangeSettings } from '../settings.ts';
 import { webviewHtml, webviewOptions } from './webviewHtml.ts';
 import { webviewPort } from './webviewPort.ts';
 
-export const saeCardType = 'loupe.saeCard';
+const saeCardType = 'loupe.saeCard';
 
 /** Shows an SAE's file as a card, and another safetensors file as a table of its tensors. */
 export class SaeCardEditors implements vscode.CustomReadonlyEditorProvider, vscode.Disposable {

@@ -12,7 +12,7 @@ import { openPlace } from './trainingPlaces.ts';
 import { webviewHtml, webviewOptions } from '../panels/webviewHtml.ts';
 import { webviewPort } from '../panels/webviewPort.ts';
 
-export const trainingPanelType = 'loupe.training';
+const trainingPanelType = 'loupe.training';
 
 /** Milliseconds between two snapshots of a training under way. */
 const interval = 250;

@@ -10,6 +10,7 @@ import { cellsOf, type BlockResult, type SaeReading } from './cells.ts';
 import type { KeyValueCache } from '../model/keyValueCache.ts';
 import type { ModelRunner } from '../model/modelRunner.ts';
 import { PrefixCache } from '../model/prefixCache.ts';
+import { pause } from '../pause.ts';
 import { LostWithDevice } from '../sessions/session.ts';
 import { blockEnd, visibleFirst, windowShape, windowsOf, type Window } from './windows.ts';
 
@@ -164,8 +165,7 @@ export class Analysis {
     const from = window.start + usable;
     let carried = NaN;
     for (let start = from; start < window.end;) {
-      await nextTurn();
-      context.signal.throwIfAborted();
+      await pause(context.signal);
       const end = blockEnd(start, this.options.blockLength ?? 256, window);
       const first = Math.max(start, firstMissing);
       const asked = { ...{ start, end, past, first, carried }, signal: context.signal };
@@ -286,9 +286,4 @@ export function requireAnalyzable(text: string): void {
       action: 'Split the file, or analyse a part of it.',
     },
   );
-}
-
-/** Lets messages in (a cancel, a new request) before the next run blocks the thread. */
-function nextTurn(): Promise<void> {
-  return new Promise(resolve => setImmediate(resolve));
 }

@@ -21,7 +21,7 @@ export interface CalibrationText {
 const mostCandidates = (k: number): number => Math.max(64, 8 * k);
 
 /**
- * Residual SAEs with their thresholds. Plain and mixed: on domain text, k features fire per token on average. Remedy:
+ * Residual SAEs with their thresholds. Plain and mixed: on domain text, k features fire per token on average. Calibrated:
  * the plain weights with a threshold for each feature, from there on, calibrated against general text.
  */
 export async function calibrateVariants(

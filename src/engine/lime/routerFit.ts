@@ -34,7 +34,7 @@ export interface RouterFitOptions {
 /** T; a gradient of one window needs memory that grows with it. */
 export const fitWindow = 256;
 /** Windows whose gradients are summed before the routers move. */
-export const windowsPerStep = 4;
+const windowsPerStep = 4;
 /** Windows of held-out text, evenly spread, at most. */
 const heldOutWindows = 32;
 /** Learning rate of routers, and no weight decay: arXiv 2502.09245, section 4. */

@@ -47,7 +47,7 @@ export function backendOn(
 }
 
 /** Steps in the user's TensorFlow, told; on the CPU, with the reason, where it cannot be used. */
-export async function openTensorflowBackend(
+async function openTensorflowBackend(
   request: BackendRequest,
   { path, warn }: TensorflowChoice & { readonly warn?: Warn | undefined },
 ): Promise<TrainingBackend> {
