@@ -52,12 +52,15 @@ export interface Encoded {
   readonly start: Value | undefined; // (T, O)
 }
 
+/** How many features are kept per token: K, or what becomes K (1) of the pre-activations of which they are the largest (T, F). */
+export type Kept = number | ((candidates: Value) => Value);
+
 /** Adds the encoding of `given` (T, D) to the graph. */
 export function encoded(
   graph: Graph,
   dictionary: Dictionary,
   { given, encoder }: { readonly given: Value; readonly encoder: Value },
-  k: number,
+  k: Kept,
 ): Encoded {
   const { x, normalised, scale, shift } = normalisedInput(graph, dictionary, given);
   const { subtractDecoderBias, decoderBias, inputWidth: D } = dictionary;
@@ -101,12 +104,14 @@ function strongestOf(
   graph: Graph,
   dictionary: Dictionary,
   inputs: EncoderInputs,
-  k: number,
+  k: Kept,
 ): [Value, Value] {
   const activations = activationsOf(graph, dictionary, inputs); // (T, F)
   const { rule, width: F } = dictionary;
+  const strongest = (of: Value) =>
+    graph.ops(2, 'TopK', [of, typeof k === 'number' ? graph.int64([k]) : k(of)]);
   if (rule.kind !== 'groupmax') {
-    const [largest, features] = graph.ops(2, 'TopK', [activations, graph.int64([k])]);
+    const [largest, features] = strongest(activations);
     return [largest, features];
   }
   const { groups: G } = rule;
@@ -115,10 +120,7 @@ function strongestOf(
   const flat = graph.int64([-1, G]);
   const first = Array.from({ length: G }, (_, group) => (group * F) / G);
   const numbers = graph.op('Add', [graph.op('Reshape', [place, flat]), graph.int64(first)]);
-  const [largest, order] = graph.ops(2, 'TopK', [
-    graph.op('Reshape', [best, flat]),
-    graph.int64([k]),
-  ]);
+  const [largest, order] = strongest(graph.op('Reshape', [best, flat]));
   return [largest, graph.op('GatherElements', [numbers, order], { axis: 1n })];
 }
 

@@ -1,6 +1,7 @@
 import { Graph, type Value } from '../onnx/graph.ts';
 import { outputWidthOf, type Dictionary } from './dictionary.ts';
 import { encoded } from './encoderGraph.ts';
+import { addResiduals, type Residual } from './residualsGraph.ts';
 
 /** Names of what a reading's session is fed with and gives. */
 export const readings = {
@@ -24,11 +25,15 @@ export const readings = {
 } as const;
 
 /**
- * All that an analysis asks of an SAE, in one graph, so that activations that lie on a device need not leave it. The errors
- * are those of `prefixErrors`, in float32: the running sums of a token's K scaled decoder rows are one product with a
- * triangle of ones. Memory: t K O numbers, thrice.
+ * All that an analysis asks of an SAE and the residual SAEs of its domains, in one graph, so that activations that lie on a
+ * device need not leave it. The errors are those of `prefixErrors`, in float32: the running sums of a token's K scaled decoder
+ * rows are one product with a triangle of ones. Memory: t K O numbers, thrice; of each residual SAE t F_d, thrice.
  */
-export function readingGraph(dictionary: Dictionary, k: number): Uint8Array {
+export function readingGraph(
+  dictionary: Dictionary,
+  k: number,
+  residuals: readonly Residual[] = [],
+): Uint8Array {
   const graph = new Graph();
   const { inputWidth: D, width: F, decoderBias, output, tokenPolicy } = dictionary;
   const O = outputWidthOf(dictionary);
@@ -56,8 +61,10 @@ export function readingGraph(dictionary: Dictionary, k: number): Uint8Array {
   const sums = graph.op('MatMul', [triangle(graph, k), rows]); // (t, K, O)
   const before = start ?? graph.float32(decoderBias ?? new Float32Array(O), [1, O]);
   const left = graph.op('Unsqueeze', [graph.op('Sub', [target, before]), graph.int64([1])]); // (t, 1, O)
-  const squaredError = sumOfSquares(graph, graph.op('Sub', [left, sums]), 2); // (t, K)
+  const errors = graph.op('Sub', [left, sums]); // (t, K, O)
+  const squaredError = sumOfSquares(graph, errors, 2); // (t, K)
   graph.output(squaredError, readings.squaredError, 'float32', ['t', k]);
+  if (residuals.length > 0) addResiduals(graph, residuals, { given, errors, k });
 
   graph.output(sumOfSquares(graph, target, 1), readings.squaredNorm, 'float32', ['t']);
   const one = (value: number) => graph.float32(Float32Array.of(value), [1]);

@@ -16,6 +16,7 @@ export function requireResidual(
   if (residual.decoderBias) {
     throw refuse('it has a decoder bias, so that it says something where nothing fires');
   }
+  if (residual.output) throw refuse('it is a transcoder, which writes for another hook');
   if (base.output) throw refuse('the base is a transcoder, whose error is of another hook');
   if (residual.inputWidth !== base.inputWidth) {
     throw refuse(

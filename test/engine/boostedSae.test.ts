@@ -201,6 +201,10 @@ describe('requireResidual', () => {
       [{ ...residual, inputWidth: 12 }, /SAE a .*for base: .*width 12.*24 wide/],
       [{ ...residual, hook: 'blocks.4.hook_resid_post' }, /blocks\.4.*blocks\.3/],
       [trainedFor('abd'), /error of other/],
+      [
+        { ...residual, output: { hook: 'blocks.3.hook_mlp_out', width: D } },
+        /SAE a .*for base: it is a transcoder/,
+      ],
     ];
     for (const [dictionary, message] of cases) {
       assert.throws(() => requireResidual(dictionary, base, 'abc'), { code: 'mismatch', message });

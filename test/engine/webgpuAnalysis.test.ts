@@ -2,19 +2,18 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { after, before, describe, it, type TestContext } from 'node:test';
 import { InferenceSession, type Tensor } from 'onnxruntime-node';
 import { Failure } from '../../src/common/failure.ts';
 import { Random } from '../../src/common/random.ts';
-import type { AnalysisPart } from '../../src/contracts/engine.ts';
-import type { Device } from '../../src/contracts/engine.ts';
+import type { AnalysisPart, Device, DomainPart } from '../../src/contracts/engine.ts';
 import { OnDevice } from '../../src/engine/sessions/activations.ts';
 import { Analysis, type ReadRequest } from '../../src/engine/analysis/analysis.ts';
 import { BoostedSae } from '../../src/engine/saes/boostedSae.ts';
 import { DeviceSae } from '../../src/engine/saes/deviceSae.ts';
 import { ModelRunner } from '../../src/engine/model/modelRunner.ts';
-import { SaeRunner } from '../../src/engine/saes/saeRunner.ts';
-import type { Dictionary } from '../../src/saes/dictionary.ts';
+import { type ActivationRule, type Dictionary, largestK } from '../../src/saes/dictionary.ts';
+import type { Residual } from '../../src/saes/residualsGraph.ts';
 import { ggufBytes, tinyLlama } from '../fixtures/tinyGguf.ts';
 import { difference } from './difference.ts';
 import { RanOn } from './ranOn.ts';
@@ -22,10 +21,11 @@ import { useSoftwareGpu } from './softwareGpu.ts';
 
 const skip = useSoftwareGpu() ?? false;
 const sessions = new RanOn();
-const tolerance = 1e-5;
 
 /** What is left on the device, counted where onnxruntime gives it and where it is let go of. */
 const left = { most: 0, now: 0 };
+/** What comes back from the runs of an SAE. */
+const back = new Set<string>();
 /** Fails a run once, as a device that is lost. */
 let failing: ((feeds: object) => boolean) | undefined;
 const create = InferenceSession.create.bind(InferenceSession) as (
@@ -42,7 +42,8 @@ Object.assign(InferenceSession, {
         throw new Error('Device is lost.');
       }
       const outputs = await run(feeds, ...rest);
-      for (const tensor of Object.values(outputs)) {
+      for (const [name, tensor] of Object.entries(outputs)) {
+        if (tensor.location === 'cpu' && 'cells' in feeds) back.add(name);
         if (tensor.location === 'cpu') continue;
         left.most = Math.max(left.most, ++left.now);
         const dispose = tensor.dispose.bind(tensor);
@@ -76,74 +77,17 @@ const plain: Dictionary = {
   model: undefined,
   provenance: {},
 };
-const kinds: Readonly<Record<string, Dictionary>> = {
-  topk: plain,
-  jumprelu: { ...plain, rule: { kind: 'jumprelu', threshold: new Float32Array(F).fill(0.5) } },
-  'layer norm, centred': { ...plain, inputNorm: 'layer', centred: true },
-  'skip transcoder': {
-    ...plain,
-    subtractDecoderBias: false,
-    output: { hook: 'blocks.0.hook_mlp_out', width: 40 },
-    decoder: normals(F * 40, 1 / Math.sqrt(40)),
-    decoderBias: normals(40),
-    skip: normals(40 * D, 1 / D),
-  },
-};
+const thresholds = Float32Array.from({ length: 70 }, () => 0.02 * (1 + random.uniform()));
+const residuals = [
+  residual(F, 70, { kind: 'jumprelu', threshold: thresholds }),
+  residual(F + 70, 40, { kind: 'topk', maxK: 5 }),
+];
 
-describe('an SAE that reads where the activations are', () => {
-  for (const [kind, dictionary] of Object.entries(kinds)) {
-    for (const device of ['cpu', 'webgpu'] as const) {
-      const isSkipped = device === 'webgpu' && (skip || kind === 'jumprelu');
-      it(`says what the plain loops say: ${kind}, ${device}`, { skip: isSkipped }, async t => {
-        sessions.are(`SAE, ${kind}: encoding, errors and sums`);
-        const x = normals(90 * D);
-        const lessMean = x.map((v, i) => v - mean(x.subarray(i - (i % D), i - (i % D) + D)));
-        const own = dictionary.centred ? lessMean : x;
-        const target = dictionary.output ? normals(90 * dictionary.output.width) : own;
-        const open = { threads: 1, device } as const;
-        const [sae, loops] = [
-          await DeviceSae.open(dictionary, open),
-          new BoostedSae(await SaeRunner.open(dictionary, { threads: 1 })),
-        ];
-        const request = { x, target, from: 3, startsWindow: true };
-        const [found, expected] = [await sae.read(request), await loops.read(request)];
-        assert.deepEqual(found.features, expected.features);
-        const apart = {
-          activations: difference(found.activations, expected.activations),
-          errors: relative(found.squaredError, expected.squaredError),
-          norms: 0,
-          sums: 0,
-        };
-        assert.equal(found.cells.length, expected.cells.length);
-        for (const [i, cell] of expected.cells.entries()) {
-          const own = found.cells[i];
-          assert.deepEqual(own?.excluded, cell.excluded);
-          apart.norms = Math.max(apart.norms, relative(own.squaredNorm, cell.squaredNorm));
-          const [sum, other] = [own.sum, cell.sum].map(of => Float32Array.from(of));
-          apart.sums = Math.max(apart.sums, difference(sum, other));
-        }
-        t.diagnostic(
-          JSON.stringify(apart, (_, of: unknown) =>
-            typeof of === 'number' ? of.toExponential(1) : of,
-          ),
-        );
-        assert.ok(Math.max(...Object.values(apart)) < tolerance);
-        await Promise.all([sae.dispose(), loops.dispose()]);
-      });
-    }
-  }
-});
-
-function mean(row: Float32Array): number {
-  return row.reduce((sum, value) => sum + value, 0) / row.length;
-}
-
-function relative(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  assert.equal(a.length, b.length);
-  return Array.from(a).reduce(
-    (most, value, i) => Math.max(most, Math.abs(value / (b[i] ?? NaN) - 1)),
-    0,
-  );
+function residual(first: number, width: number, rule: ActivationRule): Residual {
+  const rows = normals(width * D, 1 / Math.sqrt(D));
+  const weights = { encoder: rows, decoder: rows, encoderBias: normals(width, 0.01) };
+  const dictionary: Dictionary = { ...plain, ...weights, width, rule, decoderBias: undefined };
+  return { dictionary, first, maxK: largestK(rule) ?? width };
 }
 
 describe('an analysis on WebGPU', { skip }, () => {
@@ -167,12 +111,13 @@ describe('an analysis on WebGPU', { skip }, () => {
       precision: 'float32',
     });
     if (device === 'cpu') {
-      const sae = new BoostedSae(await SaeRunner.open(dictionary, { threads: 1 }));
+      const sae = await BoostedSae.open(dictionary, residuals, { threads: 1 });
       return { model, sae, analysis: new Analysis(model, sae, { blockLength: 64 }) };
     }
     // As 'auto' has it, which does not take a device as slow as this one.
     Object.assign(model.on, { mayFail: true });
-    const sae = await DeviceSae.open(dictionary, { threads: 1, ...model.on.sessionOptions });
+    const options = { threads: 1, ...model.on.sessionOptions };
+    const sae = await DeviceSae.open(dictionary, residuals, options);
     return { model, sae, analysis: new Analysis(model, sae, { blockLength: 64 }) };
   }
 
@@ -185,7 +130,11 @@ describe('an analysis on WebGPU', { skip }, () => {
     return parts.sort((a, b) => a.firstToken - b.firstToken);
   }
 
-  function assertSame(found: readonly AnalysisPart[], expected: readonly AnalysisPart[]): void {
+  function assertSame(
+    t: TestContext,
+    found: readonly AnalysisPart[],
+    expected: readonly AnalysisPart[],
+  ): void {
     assert.deepEqual(
       found.map(part => [part.firstToken, part.k, part.features, part.excluded, part.predictions]),
       expected.map(part => [
@@ -196,15 +145,35 @@ describe('an analysis on WebGPU', { skip }, () => {
         part.predictions,
       ]),
     );
+    const apart: Record<string, number> = {};
+    const compare = (of: string, a: Float32Array | undefined, b: Float32Array) => {
+      apart[of] = Math.max(apart[of] ?? 0, difference(a, b));
+    };
     for (const [i, part] of expected.entries()) {
-      for (const of of ['activations', 'squaredError', 'probabilities'] as const) {
-        assert.ok(difference(found[i]?.[of], part[of]) < 1e-4, of);
+      for (const of of ['activations', 'squaredError', 'probabilities', 'gram'] as const) {
+        compare(of, found[i]?.[of], part[of]);
+      }
+      assert.equal(part.domains.length, residuals.length);
+      for (const [d, domain] of part.domains.entries()) {
+        const own = found[i]?.domains[d];
+        assert.ok(own && domain.k > 0);
+        assert.deepEqual([own.k, firing(own)], [domain.k, firing(domain)]);
+        for (const of of ['activations', 'products'] as const) {
+          compare(`${of} of domains`, own[of], domain[of]);
+        }
       }
     }
+    t.diagnostic(JSON.stringify(apart));
+    assert.ok(Math.max(...Object.values(apart)) < 1e-4, JSON.stringify(apart));
+  }
+
+  /** The numbers of the features that fire, 0 elsewhere. */
+  function firing({ features, activations }: DomainPart): number[] {
+    return Array.from(features, (feature, i) => ((activations[i] ?? 0) > 0 ? feature : 0));
   }
 
   it('leaves the activations there, and says what the CPU says', async t => {
-    sessions.are('analysis: segments, head with loss, SAE');
+    sessions.are('analysis: segments, head with loss, SAE and domains');
     const [gpu, cpu] = [await open('webgpu'), await open('cpu')];
     left.most = left.now = 0;
     const expected = await analysed(cpu.analysis);
@@ -218,11 +187,15 @@ describe('an analysis on WebGPU', { skip }, () => {
         return read(request);
       },
     });
-    assertSame(await analysed(gpu.analysis), expected);
+    assertSame(t, await analysed(gpu.analysis), expected);
     assert.ok(seen.length > 0 && seen.every(Boolean), JSON.stringify(seen));
     t.diagnostic(`on the device: ${left.most} at most, ${left.now} in the end`);
     assert.ok(Math.max(left.most) > 0);
     assert.equal(left.now, 0);
+    assert.deepEqual([...back].sort(), [
+      ...['activations', 'activations0', 'activations1', 'features', 'features0', 'features1'],
+      ...['gram', 'products', 'squaredError', 'squaredNorm', 'sums', 'within'],
+    ]);
 
     const stop = new AbortController();
     gpu.analysis.forget('a');
@@ -236,6 +209,17 @@ describe('an analysis on WebGPU', { skip }, () => {
     assert.equal(left.now, 0);
     Object.assign(gpu.sae, { read });
 
+    // Cancelled while the head runs, when the activations at the hook are there.
+    const cancel = new AbortController();
+    gpu.analysis.forget('a');
+    failing = feeds => {
+      if ('labels' in feeds) cancel.abort(new Failure('cancelled', 'Enough.'));
+      return false;
+    };
+    left.most = 0;
+    await assert.rejects(analysed(gpu.analysis, cancel.signal), /Enough/);
+    assert.deepEqual([left.most > 0, left.now], [true, 0]);
+
     // The head fails, which reads what is here: the activations at the hook are lost all the same.
     gpu.analysis.forget('a');
     failing = feeds => 'labels' in feeds;
@@ -244,12 +228,12 @@ describe('an analysis on WebGPU', { skip }, () => {
     await Promise.all([gpu.model, gpu.sae, cpu.model, cpu.sae].map(one => one.dispose()));
   });
 
-  it('goes on on the CPU where the device is lost with what it holds', async () => {
-    sessions.are('analysis: segments, head with loss, SAE');
+  it('goes on on the CPU where the device is lost with what it holds', async t => {
+    sessions.are('analysis: segments, head with loss, SAE and domains');
     const [gpu, cpu] = [await open('webgpu'), await open('cpu')];
     left.most = left.now = 0;
     failing = feeds => 'cells' in feeds;
-    assertSame(await analysed(gpu.analysis), await analysed(cpu.analysis));
+    assertSame(t, await analysed(gpu.analysis), await analysed(cpu.analysis));
     assert.deepEqual([gpu.model.info.device, left.now], ['CPU', 0]);
     assert.match(gpu.model.info.deviceNote ?? '', /WebGPU was lost, and the CPU goes on/);
     await Promise.all([gpu.model, gpu.sae, cpu.model, cpu.sae].map(one => one.dispose()));

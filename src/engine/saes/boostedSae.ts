@@ -1,10 +1,12 @@
 import { outputWidthOf, type Dictionary } from '../../saes/dictionary.ts';
 import { gramOf } from '../../saes/reconstruct.ts';
 import { here } from '../sessions/activations.ts';
-import type { AnalysisSae, ReadRequest } from '../analysis/analysis.ts';
+import type { Residual } from '../../saes/residualsGraph.ts';
+import type { ReadRequest } from '../analysis/analysis.ts';
 import type { SaeReading } from '../analysis/cells.ts';
 import { cellStatistics } from '../analysis/cellStatistics.ts';
-import type { SaeRunner } from './saeRunner.ts';
+import type { ReadySae } from './readySae.ts';
+import { SaeRunner, type SaeRunnerOptions } from './saeRunner.ts';
 
 /** A domain's residual SAE, ready to run; `first` is the number of its feature 0 among all features. */
 export interface DomainRunner {
@@ -16,7 +18,7 @@ export interface DomainRunner {
  * A frozen base and the residual SAEs of domains, which read the same x: SAE Boost (arXiv 2507.12990, section 3) sums
  * xhat and the ehat of the domains that are on. Which are on is decided by whoever reads the results.
  */
-export class BoostedSae implements AnalysisSae {
+export class BoostedSae implements ReadySae {
   private readonly base: SaeRunner;
   private readonly domains: readonly DomainRunner[];
 
@@ -25,8 +27,26 @@ export class BoostedSae implements AnalysisSae {
     this.domains = domains;
   }
 
+  static async open(
+    dictionary: Dictionary,
+    residuals: readonly Residual[],
+    options: SaeRunnerOptions,
+  ): Promise<BoostedSae> {
+    const base = await SaeRunner.open(dictionary, options);
+    const domains: DomainRunner[] = [];
+    for (const { dictionary: residual, first, maxK } of residuals) {
+      const runner = await SaeRunner.open(residual, { ...options, maxActive: maxK });
+      domains.push({ first, runner });
+    }
+    return new BoostedSae(base, domains);
+  }
+
   get dictionary(): Dictionary {
     return this.base.dictionary;
+  }
+
+  get maxK(): number {
+    return this.base.maxK;
   }
 
   /** Of the encoders, which sessions hold; decoders are read where the SAEs are. */

@@ -14,11 +14,10 @@ import { readFeatureCards, type FeatureCards } from '../../saes/featureCards.ts'
 import { readDictionary } from '../../saes/readDictionary.ts';
 import { requireResidual } from '../../saes/requireResidual.ts';
 import { Analysis, type AnalysisOptions } from '../analysis/analysis.ts';
-import { BoostedSae, type DomainRunner } from './boostedSae.ts';
-import { DeviceSae, readsOnDevice } from './deviceSae.ts';
 import type { ModelRunner } from '../model/modelRunner.ts';
+import { openSae, type ReadySae } from './readySae.ts';
 import { requireModelFit } from './requireModelFit.ts';
-import { SaeRunner, type SaeRunnerOptions } from './saeRunner.ts';
+import { mostActive, type SaeRunnerOptions } from './saeRunner.ts';
 
 /** Most features of one residual SAE that count on one token: all of them at the paper's width. */
 const maxActiveOfDomain = 1024;
@@ -86,15 +85,10 @@ export class LoadedSae {
   readonly info: SaeInfo;
   readonly analysis: Analysis;
   readonly labels: FeatureLabels;
-  private readonly sae: BoostedSae | DeviceSae;
+  private readonly sae: ReadySae;
   private readonly read: ReadSaes;
 
-  private constructor(
-    read: ReadSaes,
-    info: SaeInfo,
-    sae: BoostedSae | DeviceSae,
-    analysis: Analysis,
-  ) {
+  private constructor(read: ReadSaes, info: SaeInfo, sae: ReadySae, analysis: Analysis) {
     this.read = read;
     this.info = info;
     this.sae = sae;
@@ -108,30 +102,19 @@ export class LoadedSae {
     options: AnalysisOptions & Omit<SaeRunnerOptions, 'maxActive'>,
   ): Promise<LoadedSae> {
     const { dictionary } = read.base;
-    if (read.domains.length === 0 && readsOnDevice(dictionary, options.device)) {
-      const sae = await DeviceSae.open(dictionary, options);
-      return new LoadedSae(
-        read,
-        infoOf(read, sae.maxK, []),
-        sae,
-        new Analysis(model, sae, options),
-      );
-    }
-    const base = await SaeRunner.open(dictionary, options);
-    const domains: (DomainRunner & { readonly info: DomainInfo })[] = [];
     let first = dictionary.width;
-    for (const { name, path, hash, dictionary: residual } of read.domains) {
-      const bound = { ...options, maxActive: maxActiveOfDomain };
-      const runner = await SaeRunner.open(residual, bound);
-      domains.push({ first, runner, info: { name, path, hash, features: residual.width, first } });
+    const domains = read.domains.map(({ name, path, hash, dictionary: residual }) => {
+      const maxK = mostActive(residual, maxActiveOfDomain);
+      const info: DomainInfo = { name, path, hash, features: residual.width, first };
       first += residual.width;
-    }
+      return { dictionary: residual, first: info.first, maxK, info };
+    });
+    const sae = await openSae(dictionary, domains, options);
     const info = infoOf(
       read,
-      base.maxK,
-      domains.map(({ info }) => info),
+      sae.maxK,
+      domains.map(domain => domain.info),
     );
-    const sae = new BoostedSae(base, domains);
     return new LoadedSae(read, info, sae, new Analysis(model, sae, options));
   }
 
