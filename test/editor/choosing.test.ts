@@ -201,7 +201,7 @@ describe('choosing', () => {
         dialog.getByRole('button', { name: 'Download' }).click();
       const fetched = () => feed.seen.filter(({ path }) => path.endsWith('.nupkg'));
 
-      assert.match(await ask(), /2 MB from 127\.0\.0\.1.*CUDA itself.*installed by you/s);
+      assert.match(await ask(), /2\.0 MB from 127\.0\.0\.1.*CUDA itself.*installed by you/s);
       await dialog.getByRole('button', { name: 'Cancel' }).click();
       assert.deepEqual(fetched(), [], 'without consent');
 
