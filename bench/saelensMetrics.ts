@@ -13,8 +13,8 @@ import { evaluate } from '../src/engine/analysis/evaluate.ts';
 import { ModelRunner } from '../src/engine/model/modelRunner.ts';
 import { SaeRunner } from '../src/engine/saes/saeRunner.ts';
 import { readDictionary } from '../src/saes/readDictionary.ts';
-import { readCorpus } from '../src/training/corpus.ts';
-import { packTokens } from '../src/training/packTokens.ts';
+import { readCorpus } from '../src/training/corpus/corpus.ts';
+import { packTokens } from '../src/training/corpus/packTokens.ts';
 import { markdownTable } from './papers/table.ts';
 
 const threads = 2;

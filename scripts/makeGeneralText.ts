@@ -4,8 +4,8 @@ import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { Random } from '../src/common/random.ts';
-import { readCorpus } from '../src/training/corpus.ts';
-import { NearDuplicates } from '../src/training/nearDuplicates.ts';
+import { readCorpus } from '../src/training/corpus/corpus.ts';
+import { NearDuplicates } from '../src/training/corpus/nearDuplicates.ts';
 import { generalTextSources } from './generalTextSources.ts';
 import { root } from './targets.ts';
 

@@ -1,6 +1,6 @@
 import type { SaeRunner } from '../../src/engine/saes/saeRunner.ts';
 import { excludedTokens } from '../../src/saes/tokenPolicy.ts';
-import type { ActivationSource } from '../../src/training/activations.ts';
+import type { ActivationSource } from '../../src/training/activations/activations.ts';
 
 /** How an SAE reconstructs from its k strongest features, for every k = 1..K (at index k - 1). */
 export interface ReconstructionAtEveryK {

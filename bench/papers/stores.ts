@@ -2,9 +2,9 @@ import { Failure } from '../../src/common/failure.ts';
 import type { Hook } from '../../src/contracts/hooks.ts';
 import type { ModelRunner } from '../../src/engine/model/modelRunner.ts';
 import { harvest, ModelActivations } from '../../src/engine/training/trainerSource.ts';
-import { ActivationStore } from '../../src/training/activationStore.ts';
-import { readCorpus } from '../../src/training/corpus.ts';
-import { packTokens } from '../../src/training/packTokens.ts';
+import { ActivationStore } from '../../src/training/activations/activationStore.ts';
+import { readCorpus } from '../../src/training/corpus/corpus.ts';
+import { packTokens } from '../../src/training/corpus/packTokens.ts';
 
 export interface StoreRequest {
   readonly folder: string;

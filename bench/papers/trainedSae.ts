@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { openKernelBackend } from '../../src/engine/training/trainingBackends.ts';
 import type { Dictionary } from '../../src/saes/dictionary.ts';
-import type { ActivationSource } from '../../src/training/activations.ts';
+import type { ActivationSource } from '../../src/training/activations/activations.ts';
 import type { TrainingSettings } from '../../src/training/settings.ts';
 import { Trainer, type TrainerParts } from '../../src/training/trainer.ts';
 import { frozenFeatures } from './frozenFeatures.ts';

@@ -1,6 +1,6 @@
 import type { Tokenizer } from '../models/model.ts';
-import { readCorpus } from '../training/corpus.ts';
-import { wholeWindows } from '../training/wholeWindows.ts';
+import { readCorpus } from '../training/corpus/corpus.ts';
+import { wholeWindows } from '../training/corpus/wholeWindows.ts';
 
 /** The first tokens of the text at `paths`, packed into whole windows; a text shorter than a window is cut into smaller ones. */
 export async function corpusTokens(

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { Failure } from '../common/failure.ts';
-import { describeFeatures, type DescribedText } from '../engine/describe.ts';
+import { describeFeatures, type DescribedText } from '../engine/saes/describe.ts';
 import { ModelRunner } from '../engine/model/modelRunner.ts';
 import { requireModelFit } from '../engine/saes/requireModelFit.ts';
 import { SaeRunner } from '../engine/saes/saeRunner.ts';

@@ -1,7 +1,7 @@
 import type { Dictionary } from '../saes/dictionary.ts';
 import type { Encoding } from '../saes/reconstruct.ts';
 import { excludedTokens } from '../saes/tokenPolicy.ts';
-import type { ActivationWindow } from './activations.ts';
+import type { ActivationWindow } from './activations/activations.ts';
 
 /** The included tokens of windows, one after the other. */
 export interface Rows {

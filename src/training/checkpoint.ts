@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Failure } from '../common/failure.ts';
 import { SafetensorsFile, writeSafetensors, type Tensor } from '../weights/safetensors.ts';
 import type { TrainingArrays } from './backend.ts';
-import type { RowPosition } from './shuffledRows.ts';
+import type { RowPosition } from './activations/shuffledRows.ts';
 import type { TrainingSettings } from './settings.ts';
 import type { Sparsity } from './sparsity.ts';
 import type { TokenStatistics } from './tokenStatistics.ts';

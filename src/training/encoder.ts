@@ -1,4 +1,4 @@
-import type { TrainingKernel } from './trainingKernel.ts';
+import type { TrainingKernel } from './kernel/trainingKernel.ts';
 
 /** Finds what fires: the product of the training step, for which each backend has its own means. */
 export interface Encoder {

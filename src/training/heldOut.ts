@@ -1,5 +1,5 @@
 import { excludedTokens } from '../saes/tokenPolicy.ts';
-import type { ActivationWindow } from './activations.ts';
+import type { ActivationWindow } from './activations/activations.ts';
 import type { TrainingArrays, TrainingBackend } from './backend.ts';
 import type { TokenStatistics } from './tokenStatistics.ts';
 

@@ -1,7 +1,7 @@
 import { Failure } from '../common/failure.ts';
 import type { TokenPolicy } from '../saes/dictionary.ts';
 import { excludedTokens } from '../saes/tokenPolicy.ts';
-import type { ActivationSource, ActivationWindow } from './activations.ts';
+import type { ActivationSource, ActivationWindow } from './activations/activations.ts';
 import { randomStream, streams } from './seeds.ts';
 
 /** What training needs to know of the activations before it starts, from a sample of windows. */

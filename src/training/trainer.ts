@@ -1,7 +1,7 @@
 import { Failure } from '../common/failure.ts';
 import type { Gate } from '../common/gate.ts';
 import type { Dictionary } from '../saes/dictionary.ts';
-import type { ActivationSource, ActivationWindow } from './activations.ts';
+import type { ActivationSource, ActivationWindow } from './activations/activations.ts';
 import type { OpenBackend, StepResult, TrainingArrays, TrainingBackend } from './backend.ts';
 import {
   findCheckpoint,
@@ -16,7 +16,7 @@ import { hasThreshold } from './objective.ts';
 import { learningRate } from './schedule.ts';
 import { randomStream, streams } from './seeds.ts';
 import { refuseOtherSettings, stepsOf, type TrainingSettings } from './settings.ts';
-import { firstRow, ShuffledRows } from './shuffledRows.ts';
+import { firstRow, ShuffledRows } from './activations/shuffledRows.ts';
 import { measureTokens, type TokenStatistics } from './tokenStatistics.ts';
 
 /** What a trainer is made of. */

@@ -205,7 +205,7 @@ describe('choosing', () => {
       await dialog.getByRole('button', { name: 'Cancel' }).click();
       assert.deepEqual(fetched(), [], 'without consent');
 
-      feed.pace = 100;
+      feed.pace = 500;
       await ask();
       await download();
       const progress = notification(page, /Downloading CUDA/);

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import type { VariantName } from '../../src/contracts/boostReport.ts';
 import { chooseVariant } from '../../src/engine/boost/chooseVariant.ts';
 import type { Variant } from '../../src/engine/boost/boostMeasure.ts';
-import type { ActivationWindow } from '../../src/training/activations.ts';
+import type { ActivationWindow } from '../../src/training/activations/activations.ts';
 import { randomDictionary } from '../unit/dictionaries.ts';
 
 /** A residual SAE of one feature: it fires with x_0 where that is above 0, and adds `gain` of it to the last number. */

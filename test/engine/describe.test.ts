@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Failure } from '../../src/common/failure.ts';
 import type { ModelInfo } from '../../src/contracts/engine.ts';
-import { describeFeatures, type DescribingModel } from '../../src/engine/describe.ts';
+import { describeFeatures, type DescribingModel } from '../../src/engine/saes/describe.ts';
 import { SaeRunner } from '../../src/engine/saes/saeRunner.ts';
 import type { Dictionary } from '../../src/saes/dictionary.ts';
 import { readFeatureCards } from '../../src/saes/featureCards.ts';

@@ -9,12 +9,12 @@ import {
   type ReferenceEncoding,
   type ReferenceParameters,
   type ReferenceResult,
-} from '../../src/training/reference.ts';
+} from '../../src/training/reference/reference.ts';
 import {
   batchTopKReference,
   jumpReluReference,
   thresholdGradient,
-} from '../../src/training/referenceThresholds.ts';
+} from '../../src/training/reference/referenceThresholds.ts';
 import type { TrainingSettings } from '../../src/training/settings.ts';
 
 /** As src/training/jumpRelu.ts and batchTopK.ts state them. */

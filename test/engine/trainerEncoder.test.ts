@@ -4,7 +4,7 @@ import { compileKernel } from '../../scripts/buildKernel.mjs';
 import { Random } from '../../src/common/random.ts';
 import { RuntimeEncoder } from '../../src/engine/training/trainerEncoder.ts';
 import { budgetsOf } from '../../src/training/objective.ts';
-import { TrainingKernel } from '../../src/training/trainingKernel.ts';
+import { TrainingKernel } from '../../src/training/kernel/trainingKernel.ts';
 import { PlainEncoder } from '../unit/training/toy.ts';
 
 describe('RuntimeEncoder', () => {

@@ -8,7 +8,7 @@ import { send } from '../shared/host.ts';
 import { heatToken } from '../shared/tokenHeat.ts';
 import { tokenText } from '../shared/tokenText.ts';
 import type { PageActions, TabView } from './page.ts';
-import { formatShare } from './scale.ts';
+import { formatShare } from './heatMap/scale.ts';
 import { createWorkView } from './workView.ts';
 
 /** The tokens of the workspace on which the selected route matters most: the paper's depthwise circuits. */

@@ -2,7 +2,7 @@ import { formatDecimal } from '../../src/common/numbers.ts';
 import type { CollapsePlace, MeanAndDeviation } from '../../src/contracts/collapse.ts';
 import type { MeasuredCollapse, NamedCollapse } from '../../src/contracts/layerMapPanel.ts';
 import { element } from '../shared/dom.ts';
-import { csvText } from './csv.ts';
+import { csvText } from './heatMap/csv.ts';
 import { layerChart, type LayerSeries } from './layerChart.ts';
 import { createTokenPlane } from './tokenPlane.ts';
 

@@ -3,8 +3,8 @@ import type { Caller } from '../../src/messages/calls.ts';
 import { button } from '../shared/controls.ts';
 import { element, setText } from '../shared/dom.ts';
 import type { Copies } from './page.ts';
-import { png, svgText } from './picture.ts';
-import { readScene } from './scene.ts';
+import { png, svgText } from './heatMap/picture.ts';
+import { readScene } from './heatMap/scene.ts';
 
 /** Buttons that copy the figure on show. */
 export interface CopyTools {

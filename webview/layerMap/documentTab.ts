@@ -2,10 +2,10 @@ import { formatCount } from '../../src/common/numbers.ts';
 import type { DocumentMap } from '../../src/contracts/layerMapPanel.ts';
 import { element, setText } from '../shared/dom.ts';
 import { send } from '../shared/host.ts';
-import { csvLines, csvText } from './csv.ts';
-import { createFigure } from './figure.ts';
+import { csvLines, csvText } from './heatMap/csv.ts';
+import { createFigure } from './heatMap/figure.ts';
 import { createHeadMaps, headCsv, type RoutePair } from './headMaps.ts';
-import { layerMatrix, strongestHead } from './matrix.ts';
+import { layerMatrix, strongestHead } from './heatMap/matrix.ts';
 import {
   layerCell,
   layerCellName,

@@ -1,12 +1,12 @@
 import type { RouteMap } from '../../src/contracts/layerMap.ts';
 import { element, setText } from '../shared/dom.ts';
-import { csvLines, csvText } from './csv.ts';
-import { createFigure, shownScale } from './figure.ts';
-import type { Cell } from './heatMap.ts';
-import { difference, headMatrix, routedLayers } from './matrix.ts';
+import { csvLines, csvText } from './heatMap/csv.ts';
+import { createFigure, shownScale } from './heatMap/figure.ts';
+import type { Cell } from './heatMap/heatMap.ts';
+import { difference, headMatrix, routedLayers } from './heatMap/matrix.ts';
 import { bufferName, keyValueHead, queryHead, type PageActions, type PageState } from './page.ts';
-import { createThumbnail, type Thumbnail } from './thumbnail.ts';
-import { createLegend } from './legend.ts';
+import { createThumbnail, type Thumbnail } from './heatMap/thumbnail.ts';
+import { createLegend } from './heatMap/legend.ts';
 
 /** The routes of a map and of the one at initialisation. */
 export interface RoutePair {

@@ -1,7 +1,7 @@
 import { element } from '../shared/dom.ts';
-import { csvLines, csvText } from './csv.ts';
-import { createFigure } from './figure.ts';
-import { layerMatrix, strongestHead } from './matrix.ts';
+import { csvLines, csvText } from './heatMap/csv.ts';
+import { createFigure } from './heatMap/figure.ts';
+import { layerMatrix, strongestHead } from './heatMap/matrix.ts';
 import {
   layerCell,
   layerCellName,

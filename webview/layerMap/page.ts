@@ -1,8 +1,8 @@
 import type { LayerMap, Route } from '../../src/contracts/layerMap.ts';
 import type { LayerMapHost, LayerMapState } from '../../src/contracts/layerMapPanel.ts';
 import type { Caller } from '../../src/messages/calls.ts';
-import type { Cell } from './heatMap.ts';
-import type { Matrix } from './matrix.ts';
+import type { Cell } from './heatMap/heatMap.ts';
+import type { Matrix } from './heatMap/matrix.ts';
 
 /** What every tab draws from. */
 export interface PageState {

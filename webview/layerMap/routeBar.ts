@@ -4,7 +4,7 @@ import { checkbox } from '../shared/controls.ts';
 import { element, setText } from '../shared/dom.ts';
 import { send } from '../shared/host.ts';
 import { keyValueHead, type PageActions, type PageState } from './page.ts';
-import { formatShare } from './scale.ts';
+import { formatShare } from './heatMap/scale.ts';
 
 /** The selected route by its numbers, and the switch that tints the file by it. */
 export interface RouteBar {

@@ -2,9 +2,9 @@ import type { Route } from '../../src/contracts/layerMap.ts';
 import type { TokenMap } from '../../src/contracts/layerMapPanel.ts';
 import { element } from '../shared/dom.ts';
 import { send } from '../shared/host.ts';
-import { csvLines, csvText } from './csv.ts';
-import { createFigure } from './figure.ts';
-import { readerMatrix, strongestHead, type Matrix } from './matrix.ts';
+import { csvLines, csvText } from './heatMap/csv.ts';
+import { createFigure } from './heatMap/figure.ts';
+import { readerMatrix, strongestHead, type Matrix } from './heatMap/matrix.ts';
 import {
   layerCell,
   layerCellName,

@@ -2,9 +2,9 @@ import { join } from 'node:path';
 import { Failure } from '../../../src/common/failure.ts';
 import type { FrozenBase } from '../../../src/engine/boost/frozenBase.ts';
 import { ResidualActivations } from '../../../src/engine/boost/residualActivations.ts';
-import type { ActivationSource } from '../../../src/training/activations.ts';
-import type { ActivationStore } from '../../../src/training/activationStore.ts';
-import { firstWindows } from '../../../src/training/firstWindows.ts';
+import type { ActivationSource } from '../../../src/training/activations/activations.ts';
+import type { ActivationStore } from '../../../src/training/activations/activationStore.ts';
+import { firstWindows } from '../../../src/training/activations/firstWindows.ts';
 import { filledStore, type StoreOptions } from '../stores.ts';
 import { KeptTargets } from './sources.ts';
 

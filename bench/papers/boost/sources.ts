@@ -1,4 +1,7 @@
-import type { ActivationSource, ActivationWindow } from '../../../src/training/activations.ts';
+import type {
+  ActivationSource,
+  ActivationWindow,
+} from '../../../src/training/activations/activations.ts';
 
 /** A source with targets, which computes the target of a window once. */
 export class KeptTargets implements ActivationSource {

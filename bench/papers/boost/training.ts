@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { boostTrainingSettings } from '../../../src/engine/boost/boostTrain.ts';
 import type { FrozenBase } from '../../../src/engine/boost/frozenBase.ts';
-import type { ActivationSource } from '../../../src/training/activations.ts';
-import { firstWindows } from '../../../src/training/firstWindows.ts';
-import { joinedSources } from '../../../src/training/joinedSources.ts';
+import type { ActivationSource } from '../../../src/training/activations/activations.ts';
+import { firstWindows } from '../../../src/training/activations/firstWindows.ts';
+import { joinedSources } from '../../../src/training/activations/joinedSources.ts';
 import { initialise } from '../../../src/training/initialise.ts';
 import { parseObjective } from '../../../src/training/objective.ts';
 import { defaultSettings, type TrainingSettings } from '../../../src/training/settings.ts';

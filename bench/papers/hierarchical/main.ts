@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util';
 import { integer, modelRequest, text, texts } from '../../../src/cli/arguments.ts';
 import { Failure } from '../../../src/common/failure.ts';
 import { ModelRunner } from '../../../src/engine/model/modelRunner.ts';
-import { firstWindows } from '../../../src/training/firstWindows.ts';
+import { firstWindows } from '../../../src/training/activations/firstWindows.ts';
 import { defaultSettings } from '../../../src/training/settings.ts';
 import { root } from '../../../scripts/targets.ts';
 import { rememberedModel } from '../rememberedModel.ts';

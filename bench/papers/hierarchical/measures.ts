@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { evaluate, type EvaluatedModel } from '../../../src/engine/analysis/evaluate.ts';
 import { SaeRunner } from '../../../src/engine/saes/saeRunner.ts';
 import type { Dictionary } from '../../../src/saes/dictionary.ts';
-import type { ActivationSource } from '../../../src/training/activations.ts';
+import type { ActivationSource } from '../../../src/training/activations/activations.ts';
 import { reconstructionAtEveryK } from '../reconstruction.ts';
 import { writeText } from '../report.ts';
 import type { TrainedSae } from '../trainedSae.ts';

@@ -2,7 +2,7 @@ import * as vscode from 'vscode';
 import { domainNameFrom, domainNameProblem } from '../../common/domainName.ts';
 import { Failure } from '../../common/failure.ts';
 import { chooseTrainingFolders } from './chooseTrainingFolders.ts';
-import { fitRouters } from '../layerMaps/fitRouters.ts';
+import { fitRouters } from './fitRouters.ts';
 import { presentFailure } from '../presentFailure.ts';
 import type { Training } from './training.ts';
 import { cancelTraining, sameName } from './trainingActions.ts';

@@ -3,8 +3,8 @@ import type { Dictionary } from '../../saes/dictionary.ts';
 import { nearestFeatures } from '../../saes/nearestFeatures.ts';
 import type { Encoding } from '../../saes/reconstruct.ts';
 import { excludedTokens } from '../../saes/tokenPolicy.ts';
-import type { ActivationWindow } from '../../training/activations.ts';
-import type { PlacedText } from '../../training/placedText.ts';
+import type { ActivationWindow } from '../../training/activations/activations.ts';
+import type { PlacedText } from '../../training/corpus/placedText.ts';
 import { openResidual } from '../saes/residualRunner.ts';
 
 /** Held-out windows with their errors, and where in the text they stand. */

@@ -6,8 +6,8 @@ import type {
   VariantName,
 } from '../../contracts/boostReport.ts';
 import type { Dictionary } from '../../saes/dictionary.ts';
-import { evenlySpread } from '../../training/evenlySpread.ts';
-import type { PlacedText } from '../../training/placedText.ts';
+import { evenlySpread } from '../../training/activations/evenlySpread.ts';
+import type { PlacedText } from '../../training/corpus/placedText.ts';
 import type { FrozenBase } from './frozenBase.ts';
 import { evaluate } from '../analysis/evaluate.ts';
 import { openResidual } from '../saes/residualRunner.ts';

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ActivationSource, ActivationWindow } from '../../training/activations.ts';
+import type { ActivationSource, ActivationWindow } from '../../training/activations/activations.ts';
 import { Trainer } from '../../training/trainer.ts';
 import { computed } from './boostSource.ts';
 import { boostTrainingSettings, type BoostSettings } from './boostTrain.ts';

@@ -1,6 +1,6 @@
 import type { LoadProgress } from '../../contracts/engine.ts';
 import type { BoostPlan, BoostRequest, CorpusPlan, PlanRequest } from '../../contracts/trainer.ts';
-import { readWorkspaceCorpus } from '../../training/corpusPlan.ts';
+import { readWorkspaceCorpus } from '../../training/corpus/corpusPlan.ts';
 import { boostPace, type BoostPace, type PaceSettings } from './boostPace.ts';
 import type { Stage } from './boostReporter.ts';
 import { defaultTokens } from './boostText.ts';

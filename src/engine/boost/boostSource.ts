@@ -1,9 +1,12 @@
 import { join } from 'node:path';
 import type { Gate } from '../../common/gate.ts';
-import type { ActivationStore, StoreDescription } from '../../training/activationStore.ts';
-import type { ActivationSource, ActivationWindow } from '../../training/activations.ts';
-import { evenlySpread } from '../../training/evenlySpread.ts';
-import { joinedSources } from '../../training/joinedSources.ts';
+import type {
+  ActivationStore,
+  StoreDescription,
+} from '../../training/activations/activationStore.ts';
+import type { ActivationSource, ActivationWindow } from '../../training/activations/activations.ts';
+import { evenlySpread } from '../../training/activations/evenlySpread.ts';
+import { joinedSources } from '../../training/activations/joinedSources.ts';
 import { openStore } from '../training/activationStores.ts';
 import type { FrozenBase } from './frozenBase.ts';
 import { ResidualActivations } from './residualActivations.ts';

@@ -2,10 +2,10 @@ import { generalText } from '../../common/embedded.ts';
 import { Failure } from '../../common/failure.ts';
 import type { BoostRequest, CorpusPlan, CorpusRequest } from '../../contracts/trainer.ts';
 import type { Tokenizer } from '../../models/model.ts';
-import { readCorpus } from '../../training/corpus.ts';
-import { readWorkspaceCorpus } from '../../training/corpusPlan.ts';
-import type { CorpusDocument } from '../../training/extract/document.ts';
-import { PlacedText } from '../../training/placedText.ts';
+import { readCorpus } from '../../training/corpus/corpus.ts';
+import { readWorkspaceCorpus } from '../../training/corpus/corpusPlan.ts';
+import type { CorpusDocument } from '../../training/corpus/extract/document.ts';
+import { PlacedText } from '../../training/corpus/placedText.ts';
 import { installedFile } from '../installedFile.ts';
 
 /** The text of a training of a residual SAE, in windows of tokens. */

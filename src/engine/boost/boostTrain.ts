@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Gate } from '../../common/gate.ts';
 import type { BoostProgress } from '../../contracts/trainer.ts';
 import type { Dictionary } from '../../saes/dictionary.ts';
-import type { ActivationSource, ActivationWindow } from '../../training/activations.ts';
+import type { ActivationSource, ActivationWindow } from '../../training/activations/activations.ts';
 import { findCheckpoint } from '../../training/checkpoint.ts';
 import type { HeldOutRows } from '../../training/heldOut.ts';
 import {

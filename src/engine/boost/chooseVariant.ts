@@ -1,6 +1,6 @@
 import type { VariantName } from '../../contracts/boostReport.ts';
 import type { Dictionary } from '../../saes/dictionary.ts';
-import type { ActivationWindow } from '../../training/activations.ts';
+import type { ActivationWindow } from '../../training/activations/activations.ts';
 import { includedRows } from '../../training/calibrate.ts';
 import type { Variant } from './boostMeasure.ts';
 import { openResidual } from '../saes/residualRunner.ts';

@@ -1,4 +1,4 @@
-import type { ActivationSource, ActivationWindow } from '../../training/activations.ts';
+import type { ActivationSource, ActivationWindow } from '../../training/activations/activations.ts';
 import type { SaeRunner } from '../saes/saeRunner.ts';
 
 /** What of the base a residual SAE's target is made of. */

@@ -1,7 +1,7 @@
 import { Failure } from '../../common/failure.ts';
 import type { CollapseWord } from '../../contracts/collapse.ts';
 import type { Tokenizer } from '../../models/model.ts';
-import { evenlySpread } from '../../training/evenlySpread.ts';
+import { evenlySpread } from '../../training/activations/evenlySpread.ts';
 
 /** The words of the authors' measurement. */
 export const authorsWords = ['is', 'are', 'was', 'were'] as const;

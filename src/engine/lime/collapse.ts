@@ -3,7 +3,7 @@ import type { CollapseResult, LayerCollapse, PlaceCollapse } from '../../contrac
 import { FeatureMoments } from '../../lime/featureMoments.ts';
 import { epochsFor, spread } from '../../lime/linearSeparability.ts';
 import { matrixEntropy } from '../../lime/matrixEntropy.ts';
-import { evenlySpread } from '../../training/evenlySpread.ts';
+import { evenlySpread } from '../../training/activations/evenlySpread.ts';
 import { wordPlaces, type WordPlaces, wordTokens } from './closeWords.ts';
 import { type LayerPlace, layerPlaces, type MeasuredModel, windowRows } from './collapseRows.ts';
 import { folds, measureSeparability, projectWords } from './collapseOfWords.ts';

@@ -1,8 +1,8 @@
 import type { CollapseRequest, CollapseResult, CollapseText } from '../../contracts/collapse.ts';
 import type { LoadProgress } from '../../contracts/engine.ts';
-import { readCorpus } from '../../training/corpus.ts';
-import { evenlySpread } from '../../training/evenlySpread.ts';
-import { wholeWindows } from '../../training/wholeWindows.ts';
+import { readCorpus } from '../../training/corpus/corpus.ts';
+import { evenlySpread } from '../../training/activations/evenlySpread.ts';
+import { wholeWindows } from '../../training/corpus/wholeWindows.ts';
 import { measureCollapse } from './collapse.ts';
 import { ModelRunner } from '../model/modelRunner.ts';
 

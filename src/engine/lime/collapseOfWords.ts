@@ -2,7 +2,7 @@ import { Random } from '../../common/random.ts';
 import type { MeanAndDeviation, TokenPoints } from '../../contracts/collapse.ts';
 import { linearSeparability } from '../../lime/linearSeparability.ts';
 import { mostProjected, projectionSteps, TokenProjection } from '../../lime/tokenProjection.ts';
-import { evenlySpread } from '../../training/evenlySpread.ts';
+import { evenlySpread } from '../../training/activations/evenlySpread.ts';
 import type { WordPlaces } from './closeWords.ts';
 import type { LayerPlace } from './collapseRows.ts';
 import { pause } from '../pause.ts';

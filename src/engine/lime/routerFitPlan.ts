@@ -1,6 +1,6 @@
 import type { LoadProgress } from '../../contracts/engine.ts';
 import type { RouterFitPlan, RouterFitPlanRequest } from '../../contracts/routerFit.ts';
-import { readWorkspaceCorpus } from '../../training/corpusPlan.ts';
+import { readWorkspaceCorpus } from '../../training/corpus/corpusPlan.ts';
 import { defaultFitTokens, fitWindow, identityRouters, loadFitted } from './routerFit.ts';
 import { RoutedLoss } from './routedLoss.ts';
 

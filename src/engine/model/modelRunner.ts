@@ -12,9 +12,9 @@ import { isFloat16, loadModel, type LoadedModel, type LoadOptions } from './load
 import { ModelBody, type BodyResult } from './modelBody.ts';
 import { ModelHead, type HeadResult } from './modelHead.ts';
 import { joinedPatterns, refuseLargePattern } from './patterns.ts';
-import { inPrecision } from '../devices/precision.ts';
+import { inPrecision } from './precision.ts';
 import { Unembedding, type UnembeddedRow } from './unembedding.ts';
-import { weightBytes } from '../sessions/weightBytes.ts';
+import { weightBytes } from './weightBytes.ts';
 
 /** What to compute for a run of tokens: whole, or after a prefix whose keys and values are kept. */
 export interface RunRequest {

@@ -1,5 +1,8 @@
 import { Failure } from '../../common/failure.ts';
-import { ActivationStore, type StoreDescription } from '../../training/activationStore.ts';
+import {
+  ActivationStore,
+  type StoreDescription,
+} from '../../training/activations/activationStore.ts';
 
 /** The store in `folder` if it is of this text and model, or a new one. */
 export async function openStore(

@@ -20,7 +20,7 @@ import {
   type StateEntry,
 } from '../../training/graph/stepGraph.ts';
 import { hostArrays } from '../../training/hostArrays.ts';
-import { onDevice, smallerParts } from '../../training/deviceTrouble.ts';
+import { onDevice, smallerParts } from '../../training/deviceLost.ts';
 import type { TrainingSettings } from '../../training/settings.ts';
 import { openSparsity, type Sparsity } from '../../training/sparsity.ts';
 import { trainingTensors } from '../../training/trainingTensors.ts';

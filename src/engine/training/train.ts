@@ -4,11 +4,14 @@ import type { TrainResult } from '../../contracts/commandLine.ts';
 import type { ModelRequest } from '../../contracts/engine.ts';
 import type { TensorflowChoice } from '../../contracts/tensorflow.ts';
 import { writeSaeLens } from '../../saes/formats/saelens.ts';
-import { ActivationStore, type StoreDescription } from '../../training/activationStore.ts';
-import type { ActivationSource } from '../../training/activations.ts';
-import { readCorpus } from '../../training/corpus.ts';
+import {
+  ActivationStore,
+  type StoreDescription,
+} from '../../training/activations/activationStore.ts';
+import type { ActivationSource } from '../../training/activations/activations.ts';
+import { readCorpus } from '../../training/corpus/corpus.ts';
 import { budgetsOf } from '../../training/objective.ts';
-import { packTokens } from '../../training/packTokens.ts';
+import { packTokens } from '../../training/corpus/packTokens.ts';
 import type { TrainingSettings } from '../../training/settings.ts';
 import { Trainer, type TrainingProgress } from '../../training/trainer.ts';
 import { writeAtomically } from '../../weights/atomicFile.ts';

@@ -1,6 +1,6 @@
 import { Graph } from '../../onnx/graph.ts';
 import type { Encoder } from '../../training/encoder.ts';
-import type { TrainingKernel } from '../../training/trainingKernel.ts';
+import type { TrainingKernel } from '../../training/kernel/trainingKernel.ts';
 import {
   float32Tensor,
   float32Values,

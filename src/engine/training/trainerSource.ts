@@ -1,8 +1,8 @@
 import { Failure } from '../../common/failure.ts';
 import type { Gate } from '../../common/gate.ts';
 import type { Hook } from '../../contracts/hooks.ts';
-import type { ActivationSource, ActivationWindow } from '../../training/activations.ts';
-import type { ActivationStore } from '../../training/activationStore.ts';
+import type { ActivationSource, ActivationWindow } from '../../training/activations/activations.ts';
+import type { ActivationStore } from '../../training/activations/activationStore.ts';
 import type { ModelRunner } from '../model/modelRunner.ts';
 
 /** What of a model training uses. */

@@ -3,7 +3,7 @@ import { deviceNames } from '../../contracts/devices.ts';
 import type { TensorflowChoice } from '../../contracts/tensorflow.ts';
 import { keepsOutputs, takesSteps } from '../../onnx/devices.ts';
 import type { BackendRequest, OpenBackend, TrainingBackend } from '../../training/backend.ts';
-import { KernelBackend } from '../../training/kernelBackend.ts';
+import { KernelBackend } from '../../training/kernel/kernelBackend.ts';
 import type { DeviceInUse } from '../devices/deviceInUse.ts';
 import { GraphBackend } from './graphBackend.ts';
 import { readKernel } from './kernelFile.ts';

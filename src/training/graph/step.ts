@@ -60,7 +60,7 @@ interface Gradients {
   readonly decoderBias: Value | undefined;
 }
 
-/** Adds one training step to a graph: what src/training/reference.ts computes, in float32. */
+/** Adds one training step to a graph: what src/training/reference/reference.ts computes, in float32. */
 export function addStep(a: Arithmetic, plan: StepPlan, inputs: StepInputs): StepOutputs {
   return new Step(a, plan, inputs).outputs();
 }

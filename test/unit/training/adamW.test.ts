@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { Random } from '../../../src/common/random.ts';
 import { AdamW } from '../../../src/training/adamW.ts';
-import { adamReference } from '../../../src/training/reference.ts';
+import { adamReference } from '../../../src/training/reference/reference.ts';
 
 it('AdamW moves float32 weights as the float64 reference does', () => {
   const random = new Random(3);

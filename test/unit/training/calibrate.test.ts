@@ -8,7 +8,7 @@ import {
   withThreshold,
   type Candidates,
 } from '../../../src/training/calibrate.ts';
-import { evenlySpread } from '../../../src/training/evenlySpread.ts';
+import { evenlySpread } from '../../../src/training/activations/evenlySpread.ts';
 import { randomDictionary } from '../dictionaries.ts';
 
 const [T, F, D, K] = [60, 12, 8, 6];

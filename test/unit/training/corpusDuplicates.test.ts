@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { NearDuplicates } from '../../../src/training/nearDuplicates.ts';
+import { NearDuplicates } from '../../../src/training/corpus/nearDuplicates.ts';
 import { randomText } from './corpusFolder.ts';
 
 /** Which of the texts are dropped, by index. */

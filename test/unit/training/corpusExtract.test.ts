@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { Failure } from '../../../src/common/failure.ts';
-import { readCorpus } from '../../../src/training/corpus.ts';
-import type { CorpusDocument } from '../../../src/training/extract/document.ts';
-import { htmlText } from '../../../src/training/extract/html.ts';
-import { UnusableFile } from '../../../src/training/skippedFiles.ts';
+import { readCorpus } from '../../../src/training/corpus/corpus.ts';
+import type { CorpusDocument } from '../../../src/training/corpus/extract/document.ts';
+import { htmlText } from '../../../src/training/corpus/extract/html.ts';
+import { UnusableFile } from '../../../src/training/corpus/skippedFiles.ts';
 import { makeFolder, makePdf } from './corpusFolder.ts';
 
 async function read(

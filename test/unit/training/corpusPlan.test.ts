@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import { Failure } from '../../../src/common/failure.ts';
 import type { CorpusRequest } from '../../../src/contracts/trainer.ts';
 import type { Tokenizer } from '../../../src/models/model.ts';
-import { readWorkspaceCorpus } from '../../../src/training/corpusPlan.ts';
+import { readWorkspaceCorpus } from '../../../src/training/corpus/corpusPlan.ts';
 import { addFiles, makeFolder, makePdf, randomText } from './corpusFolder.ts';
 
 /** One token for each UTF-16 unit. */

@@ -4,7 +4,10 @@ import { mkdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { Failure } from '../../../src/common/failure.ts';
-import { selectFiles, type SelectionOptions } from '../../../src/training/corpusSelection.ts';
+import {
+  selectFiles,
+  type SelectionOptions,
+} from '../../../src/training/corpus/corpusSelection.ts';
 import { addFiles, makeFolder } from './corpusFolder.ts';
 
 async function selected(root: string, options?: SelectionOptions): Promise<string[]> {

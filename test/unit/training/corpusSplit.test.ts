@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { heldOutItems, type SplitItem } from '../../../src/training/corpusSplit.ts';
-import { cutSections, joinSections } from '../../../src/training/sections.ts';
+import { heldOutItems, type SplitItem } from '../../../src/training/corpus/corpusSplit.ts';
+import { cutSections, joinSections } from '../../../src/training/corpus/sections.ts';
 import { randomText } from './corpusFolder.ts';
 
 const items = (count: number, length: (index: number) => number = () => 1000): SplitItem[] =>

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { corpusWarnings } from '../../../src/training/corpusWarnings.ts';
+import { corpusWarnings } from '../../../src/training/corpus/corpusWarnings.ts';
 import { boostPlan } from '../../webview/trainingStates.ts';
 
 const results = readFileSync(new URL('../../../docs/results/boost.md', import.meta.url), 'utf8');

@@ -5,8 +5,8 @@ import { describe, it } from 'node:test';
 import { generalTextSources } from '../../../scripts/generalTextSources.ts';
 import { root } from '../../../scripts/targets.ts';
 import { generalText } from '../../../src/common/embedded.ts';
-import { readCorpus } from '../../../src/training/corpus.ts';
-import { NearDuplicates } from '../../../src/training/nearDuplicates.ts';
+import { readCorpus } from '../../../src/training/corpus/corpus.ts';
+import { NearDuplicates } from '../../../src/training/corpus/nearDuplicates.ts';
 
 async function passages(path: string): Promise<string[]> {
   const texts: string[] = [];

@@ -5,8 +5,8 @@ import { embeddedModel } from '../../../src/common/embedded.ts';
 import { Failure } from '../../../src/common/failure.ts';
 import type { Tokenizer } from '../../../src/models/model.ts';
 import { ggufTokenizer } from '../../../src/models/tokenizers/ggufTokenizer.ts';
-import type { CorpusDocument } from '../../../src/training/extract/document.ts';
-import { PlacedText } from '../../../src/training/placedText.ts';
+import type { CorpusDocument } from '../../../src/training/corpus/extract/document.ts';
+import { PlacedText } from '../../../src/training/corpus/placedText.ts';
 import { readGguf } from '../../../src/weights/gguf.ts';
 import { randomText } from './corpusFolder.ts';
 

@@ -1,5 +1,5 @@
 import type { BackendRequest } from '../../../src/training/backend.ts';
-import { KernelBackend } from '../../../src/training/kernelBackend.ts';
+import { KernelBackend } from '../../../src/training/kernel/kernelBackend.ts';
 import { kernelBytes } from './kernelBytes.ts';
 import { PlainEncoder } from './toy.ts';
 

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ResidualActivations } from '../../../src/engine/boost/residualActivations.ts';
-import type { ActivationSource, ActivationWindow } from '../../../src/training/activations.ts';
-import { firstWindows } from '../../../src/training/firstWindows.ts';
-import { joinedSources } from '../../../src/training/joinedSources.ts';
+import type {
+  ActivationSource,
+  ActivationWindow,
+} from '../../../src/training/activations/activations.ts';
+import { firstWindows } from '../../../src/training/activations/firstWindows.ts';
+import { joinedSources } from '../../../src/training/activations/joinedSources.ts';
 import { ToyActivations } from './toy.ts';
 
 /** The toy's first windows, and which of them were read. */

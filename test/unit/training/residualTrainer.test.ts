@@ -8,8 +8,11 @@ import { Random } from '../../../src/common/random.ts';
 import { reconstruct } from '../../../src/saes/reconstruct.ts';
 import { excludedTokens } from '../../../src/saes/tokenPolicy.ts';
 import { budgetsOf, candidatesOf } from '../../../src/training/objective.ts';
-import { referenceLoss, type ReferenceParameters } from '../../../src/training/reference.ts';
-import { batchTopKReference } from '../../../src/training/referenceThresholds.ts';
+import {
+  referenceLoss,
+  type ReferenceParameters,
+} from '../../../src/training/reference/reference.ts';
+import { batchTopKReference } from '../../../src/training/reference/referenceThresholds.ts';
 import type { TrainingSettings } from '../../../src/training/settings.ts';
 import { Trainer } from '../../../src/training/trainer.ts';
 import { openPlainBackend } from './plainBackend.ts';

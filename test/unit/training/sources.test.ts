@@ -7,12 +7,16 @@ import { gzipSync } from 'node:zlib';
 import { Failure } from '../../../src/common/failure.ts';
 import { openStore } from '../../../src/engine/training/activationStores.ts';
 import type { TokenSpans, Tokenizer } from '../../../src/models/model.ts';
-import type { ActivationWindow } from '../../../src/training/activations.ts';
-import { ActivationStore } from '../../../src/training/activationStore.ts';
-import { readCorpus } from '../../../src/training/corpus.ts';
-import { packTokens } from '../../../src/training/packTokens.ts';
+import type { ActivationWindow } from '../../../src/training/activations/activations.ts';
+import { ActivationStore } from '../../../src/training/activations/activationStore.ts';
+import { readCorpus } from '../../../src/training/corpus/corpus.ts';
+import { packTokens } from '../../../src/training/corpus/packTokens.ts';
 import { learningRate } from '../../../src/training/schedule.ts';
-import { firstRow, ShuffledRows, type RowOptions } from '../../../src/training/shuffledRows.ts';
+import {
+  firstRow,
+  ShuffledRows,
+  type RowOptions,
+} from '../../../src/training/activations/shuffledRows.ts';
 import { measureTokens } from '../../../src/training/tokenStatistics.ts';
 import { ToyActivations } from './toy.ts';
 

@@ -12,13 +12,13 @@ import {
   type ReferenceBatch,
   type ReferenceEncoding,
   type ReferenceParameters,
-} from '../../../src/training/reference.ts';
+} from '../../../src/training/reference/reference.ts';
 import {
   batchTopKReference,
   jumpReluReference,
   thresholdGradient,
-} from '../../../src/training/referenceThresholds.ts';
-import { TrainingKernel } from '../../../src/training/trainingKernel.ts';
+} from '../../../src/training/reference/referenceThresholds.ts';
+import { TrainingKernel } from '../../../src/training/kernel/trainingKernel.ts';
 import { kernelBytes } from './kernelBytes.ts';
 
 const size = { features: 37, width: 19, k: 3, batch: 11 };

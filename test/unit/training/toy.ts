@@ -1,8 +1,11 @@
 import { Random } from '../../../src/common/random.ts';
-import type { ActivationSource, ActivationWindow } from '../../../src/training/activations.ts';
+import type {
+  ActivationSource,
+  ActivationWindow,
+} from '../../../src/training/activations/activations.ts';
 import type { Encoder } from '../../../src/training/encoder.ts';
 import { defaultSettings, type TrainingSettings } from '../../../src/training/settings.ts';
-import type { TrainingKernel } from '../../../src/training/trainingKernel.ts';
+import type { TrainingKernel } from '../../../src/training/kernel/trainingKernel.ts';
 
 /** Activations made of a few known directions of length 1, so that it can be seen whether they are found. */
 export class ToyActivations implements ActivationSource {

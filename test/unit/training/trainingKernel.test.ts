@@ -10,8 +10,8 @@ import {
   zerosLike,
   type ReferenceEncoding,
   type ReferenceParameters,
-} from '../../../src/training/reference.ts';
-import { TrainingKernel, type KernelShape } from '../../../src/training/trainingKernel.ts';
+} from '../../../src/training/reference/reference.ts';
+import { TrainingKernel, type KernelShape } from '../../../src/training/kernel/trainingKernel.ts';
 import { kernelBytes } from './kernelBytes.ts';
 
 interface Case {

@@ -7,7 +7,7 @@ import {
   type TrainingArrays,
   type TrainingBackend,
 } from '../../../training/backend.ts';
-import { deviceLost, onDevice, smallerParts } from '../../../training/deviceTrouble.ts';
+import { deviceLost, onDevice, smallerParts } from '../../../training/deviceLost.ts';
 import { hostArrays } from '../../../training/hostArrays.ts';
 import { openSparsity, type Sparsity } from '../../../training/sparsity.ts';
 import type { TrainingSettings } from '../../../training/settings.ts';
