@@ -16,7 +16,8 @@ export function createTableView({
 }: TensorTable): readonly HTMLElement[] {
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   const numbers = tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
-  const lead = `${formatCount(tensors.length)} tensors, ${formatCount(numbers)} numbers, ${formatBytes(bytes)}`;
+  const things = tensors.length === 1 ? 'tensor' : 'tensors';
+  const lead = `${formatCount(tensors.length)} ${things}, ${formatCount(numbers)} numbers, ${formatBytes(bytes)}`;
   const rows = tensors
     .slice(0, mostRows)
     .map(tensor => [
