@@ -1,4 +1,5 @@
 import type { Value } from '../onnx/graph.ts';
+import { keepsOutputs } from '../onnx/devices.ts';
 import type { DecoderGraph } from './decoderGraph.ts';
 import { feeds, fetches } from './feeds.ts';
 import { bufferShape, type KeysAndValues, layerBuffer, routed } from './lime.ts';
@@ -118,8 +119,9 @@ export class Attention {
       : this.fused(inputs, layer, wantsWeights);
     if (request.cache) {
       const shape = [1, config.keyValueHeads, 'S', paddedWidth(headShape(config))];
-      graph.output(present[0], fetches.presentKey(layer), 'float32', shape);
-      graph.output(present[1], fetches.presentValue(layer), 'float32', shape);
+      const left = keepsOutputs(request.device ?? 'cpu');
+      graph.outputInPlace(present[0], fetches.presentKey(layer), 'float32', shape, left);
+      graph.outputInPlace(present[1], fetches.presentValue(layer), 'float32', shape, left);
     }
     if (wantsWeights && weights) {
       graph.output(weights, pattern, 'float32', [1, config.heads, 'T', 'S']);

@@ -17,6 +17,8 @@ export const feeds = {
   lastIndex: 'lastIndex',
   /** Number of tokens, those of the cache included, int32. */
   length: 'length',
+  /** Number of the cache's tokens that count, its first, int64 (1): where the attention is made of plain ops. */
+  pastLength: 'pastLength',
   /** The model's rotations of at least `length` positions, float32 (R, rotaryColumns). */
   cosines: (rotation: number) => (rotation === 0 ? 'cosines' : `cosines.${rotation}`),
   sines: (rotation: number) => (rotation === 0 ? 'sines' : `sines.${rotation}`),
@@ -24,6 +26,7 @@ export const feeds = {
   labels: 'labels',
   /** P, int64 (1). */
   predictions: 'predictions',
+  /** (1, KV, P, paddedWidth); P may be more than the tokens that count. */
   pastKey: (layer: number) => `past.${layer}.key`,
   pastValue: (layer: number) => `past.${layer}.value`,
   /** LIMe: the buffer of a layer before the graph's first (T, KV, 2 headWidth). */

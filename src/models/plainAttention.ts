@@ -11,7 +11,7 @@ const masked = -1e30;
 export interface AttentionLayer {
   /** Not rotated: (1, T, H W), (1, T, KV W) twice, for W = paddedWidth. */
   readonly inputs: readonly [query: Value, key: Value, value: Value];
-  /** (1, KV, P, W) each, where there is a cache. */
+  /** (1, KV, P, W) each, where there is a cache, of whose tokens `feeds.pastLength` count. */
   readonly past: readonly [key: Value, value: Value] | undefined;
   /** Number of tokens with those of the cache, int32; undefined where there is none. */
   readonly length: Value | undefined;
@@ -40,6 +40,7 @@ export class PlainAttention {
   private readonly graph: Graph;
   private readonly config: ModelConfig;
   private tokenPlaces: Value | undefined;
+  private counted: Value | undefined;
   /** By the window's length; 0: none. */
   private readonly masks = new Map<number, Value>();
 
@@ -100,12 +101,14 @@ export class PlainAttention {
     return graph.op('Concat', turned, { axis: 2n });
   }
 
-  /** With what is kept of earlier tokens: (KV, T, W) to (1, KV, S, W). */
+  /** With what counts of what is kept of earlier tokens: (KV, T, W) to (1, KV, S, W). */
   private joined(past: Value | undefined, own: Value): Value {
     const { graph, config } = this;
     const shape = [1, config.keyValueHeads, -1, paddedWidth(headShape(config))];
     const shaped = this.reshaped(own, shape);
-    return past ? graph.op('Concat', [past, shaped], { axis: 2n }) : shaped;
+    if (!past) return shaped;
+    const counted = graph.op('Slice', [past, graph.int64([0]), this.pastLength, graph.int64([2])]);
+    return graph.op('Concat', [counted, shaped], { axis: 2n });
   }
 
   /** 0 where a token may look, else a large negative number: (T, S). `length`: S, if it is not T. */
@@ -131,6 +134,11 @@ export class PlainAttention {
     const { graph } = this;
     const distance = graph.op('Sub', [this.places, all]);
     return graph.op('Less', [distance, graph.int32([window])]);
+  }
+
+  private get pastLength(): Value {
+    this.counted ??= this.graph.input(feeds.pastLength, 'int64', [1]);
+    return this.counted;
   }
 
   /** Index of each token, int32 (T, 1). */

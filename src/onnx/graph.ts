@@ -101,14 +101,22 @@ export class Graph {
     this.proto.output.unshift(valueInfo(name, type, shape));
   }
 
-  /** The same without a node between: what an op gave goes by that name, everywhere. */
-  outputInPlace(value: Value, name: string, type: ElementType, shape: readonly Dimension[]): Value {
+  /** The same without a node between: what an op gave goes by that name, everywhere. `left` as `outputLeft`. */
+  outputInPlace(
+    value: Value,
+    name: string,
+    type: ElementType,
+    shape: readonly Dimension[],
+    left = false,
+  ): Value {
     const renamed = (known: string) => (known === value.name ? name : known);
     for (const node of this.proto.node) {
       node.output = node.output.map(renamed);
       node.input = node.input.map(renamed);
     }
-    this.proto.output.push(valueInfo(name, type, shape));
+    const info = valueInfo(name, type, shape);
+    if (left) this.proto.output.unshift(info);
+    else this.proto.output.push(info);
     return { name };
   }
 

@@ -98,7 +98,7 @@ describe('an analysis on WebGPU', { skip }, () => {
   });
   after(() => rm(folder, { recursive: true }));
 
-  const text = 'hellohelloabcdefghelloxyzhehello'.repeat(3);
+  const text = 'hellohelloabcdefghelloxyzhehello'.repeat(5);
   const dictionary: Dictionary = {
     ...plain,
     rule: { kind: 'jumprelu', threshold: new Float32Array(F).fill(0.01) },
@@ -121,10 +121,13 @@ describe('an analysis on WebGPU', { skip }, () => {
     return { model, sae, analysis: new Analysis(model, sae, { blockLength: 64 }) };
   }
 
-  async function analysed(analysis: Analysis, signal = new AbortController().signal) {
+  async function analysed(
+    analysis: Analysis,
+    { signal = new AbortController().signal, edited = text } = {},
+  ) {
     const parts: AnalysisPart[] = [];
     await analysis.analyze(
-      { documentId: 'a', text, visible: { start: 0, end: 1 }, predictions: 2 },
+      { documentId: 'a', text: edited, visible: { start: 0, end: 1 }, predictions: 2 },
       { signal, report: part => parts.push(part) },
     );
     return parts.sort((a, b) => a.firstToken - b.firstToken);
@@ -190,22 +193,34 @@ describe('an analysis on WebGPU', { skip }, () => {
     assertSame(t, await analysed(gpu.analysis), expected);
     assert.ok(seen.length > 0 && seen.every(Boolean), JSON.stringify(seen));
     t.diagnostic(`on the device: ${left.most} at most, ${left.now} in the end`);
-    assert.ok(Math.max(left.most) > 0);
-    assert.equal(left.now, 0);
+    // Keys and values, for the next analysis.
+    const kept = 2 * gpu.model.config.layers;
+    assert.deepEqual([left.most > kept, left.now], [true, kept]);
     assert.deepEqual([...back].sort(), [
       ...['activations', 'activations0', 'activations1', 'features', 'features0', 'features1'],
       ...['gram', 'products', 'squaredError', 'squaredNorm', 'sums', 'within'],
     ]);
 
+    // Of what is kept only what comes before the edit still holds.
+    const edited = `${text.slice(0, 50)}world${text.slice(50)}`;
+    const before = back.size;
+    assertSame(
+      t,
+      await analysed(gpu.analysis, { edited }),
+      await analysed(cpu.analysis, { edited }),
+    );
+    assert.deepEqual([left.now, back.size, gpu.model.info.device], [kept, before, 'WebGPU']);
+
     const stop = new AbortController();
     gpu.analysis.forget('a');
+    assert.equal(left.now, 0);
     Object.assign(gpu.sae, {
       read: () => {
         stop.abort(new Failure('cancelled', 'Enough.'));
         throw new Failure('internal', 'The SAE fails.');
       },
     });
-    await assert.rejects(analysed(gpu.analysis, stop.signal), /The SAE fails/);
+    await assert.rejects(analysed(gpu.analysis, stop), /The SAE fails/);
     assert.equal(left.now, 0);
     Object.assign(gpu.sae, { read });
 
@@ -217,25 +232,36 @@ describe('an analysis on WebGPU', { skip }, () => {
       return false;
     };
     left.most = 0;
-    await assert.rejects(analysed(gpu.analysis, cancel.signal), /Enough/);
+    await assert.rejects(analysed(gpu.analysis, cancel), /Enough/);
     assert.deepEqual([left.most > 0, left.now], [true, 0]);
 
     // The head fails, which reads what is here: the activations at the hook are lost all the same.
     gpu.analysis.forget('a');
     failing = feeds => 'labels' in feeds;
     await analysed(gpu.analysis);
+    gpu.analysis.dispose();
     assert.deepEqual([gpu.model.info.device, left.now], ['CPU', 0]);
     await Promise.all([gpu.model, gpu.sae, cpu.model, cpu.sae].map(one => one.dispose()));
   });
 
-  it('goes on on the CPU where the device is lost with what it holds', async t => {
-    sessions.are('analysis: segments, head with loss, SAE and domains');
-    const [gpu, cpu] = [await open('webgpu'), await open('cpu')];
-    left.most = left.now = 0;
-    failing = feeds => 'cells' in feeds;
-    assertSame(t, await analysed(gpu.analysis), await analysed(cpu.analysis));
-    assert.deepEqual([gpu.model.info.device, left.now], ['CPU', 0]);
-    assert.match(gpu.model.info.deviceNote ?? '', /WebGPU was lost, and the CPU goes on/);
-    await Promise.all([gpu.model, gpu.sae, cpu.model, cpu.sae].map(one => one.dispose()));
-  });
+  const holdsPast = (feeds: object): boolean =>
+    Object.entries(feeds as Record<string, Tensor>).some(
+      ([name, { location }]) => name.startsWith('past.') && location !== 'cpu',
+    );
+  for (const [held, fails] of [
+    ['activations', (feeds: object) => 'cells' in feeds],
+    ['keys and values', holdsPast],
+  ] as const) {
+    it(`goes on on the CPU where the device is lost with the ${held} that it holds`, async t => {
+      sessions.are('analysis: segments, head with loss, SAE and domains');
+      const [gpu, cpu] = [await open('webgpu'), await open('cpu')];
+      left.most = left.now = 0;
+      failing = fails;
+      assertSame(t, await analysed(gpu.analysis), await analysed(cpu.analysis));
+      gpu.analysis.dispose();
+      assert.deepEqual([gpu.model.info.device, failing, left.now], ['CPU', undefined, 0]);
+      assert.match(gpu.model.info.deviceNote ?? '', /WebGPU was lost, and the CPU goes on/);
+      await Promise.all([gpu.model, gpu.sae, cpu.model, cpu.sae].map(one => one.dispose()));
+    });
+  }
 });

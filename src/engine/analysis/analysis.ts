@@ -87,6 +87,11 @@ export class Analysis {
     }
   }
 
+  /** To be called before the model's sessions end, and after every analysis has. */
+  dispose(): void {
+    this.prefixes.clear();
+  }
+
   forget(documentId: string): void {
     this.documents.delete(documentId);
     this.prefixes.forget(documentId);
@@ -147,12 +152,19 @@ export class Analysis {
     return document;
   }
 
-  /** Runs what is missing of the window's own tokens, block by block; the number of tokens run. */
-  private async runWindow(
-    documentId: string,
-    document: AnalyzedDocument,
-    window: Window,
-    context: AnalysisContext,
+  /** Runs what is missing of the window's own tokens; the number of tokens run. */
+  private runWindow(...of: WindowArguments): Promise<number> {
+    return this.runBlocks(...of).catch((error: unknown) => {
+      if (!(error instanceof LostWithDevice)) throw error;
+      // What the device held is computed again, on the CPU.
+      this.prefixes.clear();
+      return this.runBlocks(...of);
+    });
+  }
+
+  /** Block by block. */
+  private async runBlocks(
+    ...[documentId, document, window, context]: WindowArguments
   ): Promise<number> {
     const firstMissing = document.firstMissing(window);
     if (firstMissing === undefined) return 0;
@@ -161,27 +173,28 @@ export class Analysis {
     const lead = this.lead.length;
     const valid = Math.max(0, (known?.valid ?? 0) - lead);
     const usable = Math.min(valid, Math.max(0, firstMissing - 1 - window.start));
-    let past = usable > 0 ? known?.kept.prefix(usable + lead) : undefined;
+    let past = usable > 0 ? known?.kept.prefix(usable + lead).hold() : undefined;
     const from = window.start + usable;
     let carried = NaN;
-    for (let start = from; start < window.end;) {
-      await pause(context.signal);
-      const end = blockEnd(start, this.options.blockLength ?? 256, window);
-      const first = Math.max(start, firstMissing);
-      const asked = { ...{ start, end, past, first, carried }, signal: context.signal };
-      const { block, cells } = await this.readBlock(document, asked).catch((error: unknown) => {
-        // What the device held is computed again, on the CPU.
-        if (error instanceof LostWithDevice) return this.readBlock(document, asked);
-        throw error;
-      });
-      for (const cell of cells) {
-        document.add(cell);
-        context.report(cell);
+    try {
+      for (let start = from; start < window.end;) {
+        await pause(context.signal);
+        const end = blockEnd(start, this.options.blockLength ?? 256, window);
+        const first = Math.max(start, firstMissing);
+        const asked = { ...{ start, end, past, first, carried }, signal: context.signal };
+        const { block, cells } = await this.readBlock(document, asked);
+        past?.letGo();
+        past = block.cache;
+        if (past) this.prefixes.put(documentId, window.index, past);
+        for (const cell of cells) {
+          document.add(cell);
+          context.report(cell);
+        }
+        carried = block.surprisal.at(-1) ?? NaN;
+        start = end;
       }
-      carried = block.surprisal.at(-1) ?? NaN;
-      past = block.cache;
-      if (past) this.prefixes.put(documentId, window.index, past);
-      start = end;
+    } finally {
+      past?.letGo();
     }
     return window.end - from;
   }
@@ -205,6 +218,9 @@ export class Analysis {
         tokenText: id => this.model.tokenizer.tokenText(id),
       });
       return { block, cells };
+    } catch (error) {
+      block.cache?.letGo();
+      throw error;
     } finally {
       dispose([x, target]);
     }
@@ -234,6 +250,7 @@ export class Analysis {
     const { surprisal, predictedIds, probabilities, cache } = run;
     if (!surprisal || !predictedIds || !probabilities) {
       dispose(run.left?.values() ?? []);
+      cache?.letGo();
       throw new Failure('internal', `The model's run left out the loss.`);
     }
     const { predictions } = document;
@@ -253,6 +270,13 @@ export class Analysis {
     };
   }
 }
+
+type WindowArguments = readonly [
+  documentId: string,
+  document: AnalyzedDocument,
+  window: Window,
+  context: AnalysisContext,
+];
 
 interface RunBlock extends BlockResult {
   /** What the SAE reads and reconstructs, with the rows before the block's own (lead + T, D), (lead + T, O). */

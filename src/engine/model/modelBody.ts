@@ -9,10 +9,11 @@ import {
 } from '../../models/hooks.ts';
 import type { GraphRequest } from '../../models/model.ts';
 import { type Activations, dispose } from '../sessions/activations.ts';
-import type { KeyValueCache } from './keyValueCache.ts';
+import { type CachedTensors, type KeyValueCache, letGoOf } from './keyValueCache.ts';
 import type { LayerBuffers } from './layerBuffers.ts';
 import type { LoadedModel } from './loadModel.ts';
 import { ModelSegment, type SegmentResult } from './modelSegment.ts';
+import type { Tensor } from '../sessions/session.ts';
 import { pause } from '../pause.ts';
 
 /** One pass through a model's layers, without the head. */
@@ -40,7 +41,7 @@ export interface BodyResult {
   /** The state of the residual stream where the pass ended (T, D). */
   readonly residual: Float32Array;
   /** Keys and values of all tokens in the layers that ran; empty unless the pass keeps them. */
-  readonly cache: KeyValueCache['tensors'];
+  readonly cache: CachedTensors;
   /** LIMe: of the layers that ran and those before; complete only if the pass keeps them. */
   readonly buffers: LayerBuffers;
 }
@@ -67,7 +68,7 @@ export class ModelBody {
   async run(pass: BodyPass): Promise<BodyResult> {
     const { past, keep, signal } = pass;
     const hooks = new Map<Hook, Activations>();
-    const cache = new Map<string, { data: Float32Array; shape: readonly number[] }>();
+    const cache = new Map<string, Tensor>();
     // What LIMe's later segments read of the layers of earlier ones.
     const buffers = new Map(pass.buffers);
     let input: Uint32Array | Activations = pass.input;
@@ -94,11 +95,12 @@ export class ModelBody {
         dispose(notIn(hooks.values(), asked.values()));
         return { hooks: asked, residual: input, cache, buffers };
       }
+      throw new Failure('usage', 'A run needs a hook or a head.');
     } catch (error) {
       dispose(hooks.values());
+      letGoOf(cache.values());
       throw error;
     }
-    throw new Failure('usage', 'A run needs a hook or a head.');
   }
 
   async dispose(): Promise<void> {

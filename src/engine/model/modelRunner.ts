@@ -5,6 +5,7 @@ import { hookNamed, hookWidth, isPattern, isResidual, spliceStart } from '../../
 import type { GraphRequest, ModelConfig, Tokenizer } from '../../models/model.ts';
 import { keepsOutputs } from '../../onnx/devices.ts';
 import { dispose, here, OnDevice } from '../sessions/activations.ts';
+import { LostWithDevice } from '../sessions/session.ts';
 import type { DeviceInUse } from '../devices/deviceInUse.ts';
 import { KeyValueCache } from './keyValueCache.ts';
 import { bufferRows, type LayerBuffers } from './layerBuffers.ts';
@@ -19,6 +20,7 @@ import { weightBytes } from './weightBytes.ts';
 /** What to compute for a run of tokens: whole, or after a prefix whose keys and values are kept. */
 export interface RunRequest {
   readonly tokenIds: Uint32Array; // (T)
+  /** Fails with `LostWithDevice` where it went with the device that had it. */
   readonly past?: KeyValueCache;
   readonly hooks: readonly Hook[];
   readonly head: GraphRequest['head'];
@@ -26,7 +28,7 @@ export interface RunRequest {
   readonly labels?: Uint32Array;
   /** Likeliest next tokens per token (P); at least 1. */
   readonly predictions?: number;
-  /** Whether to return the keys and values of all layers that ran. */
+  /** Whether to return the keys and values of all layers that ran, to be let go of by whoever asked. */
   readonly keep?: boolean;
   /** Whether to return, of a LIMe model, what a splice needs of the layers before it. */
   readonly keepBuffers?: boolean;
@@ -177,11 +179,19 @@ export class ModelRunner {
 
   private async through(pass: Pass): Promise<RunResult> {
     const { hooks } = pass;
-    const { residual, cache, buffers, left, ...body } = await this.inStretches(pass);
+    const { residual, cache, buffers, left, ...body } = await this.inStretches(pass).catch(
+      (error: unknown) => {
+        // What a device held is computed again on the CPU, but for what came from another run.
+        if (!(error instanceof LostWithDevice) || pass.past?.isOnDevice) throw error;
+        return this.inStretches(pass);
+      },
+    );
     const heads = await this.headOf(residual, pass).catch((error: unknown) => {
       dispose(left.values());
+      cache.letGo();
       throw error;
     });
+    if (!pass.keep) cache.letGo();
     const here = hooks.filter(hook => !left.has(hook));
     const asked = new Map(here.map(hook => [hook, body.hooks.get(hook) ?? missing(hook)]));
     return {
@@ -204,7 +214,8 @@ export class ModelRunner {
     let cache = pass.past;
     for (let from = 0; from < tokens; from += stretch) {
       const to = Math.min(from + stretch, tokens);
-      const result = await this.body.run({
+      const before = cache === pass.past ? undefined : cache;
+      const running = this.body.run({
         start: pass.start,
         input: pass.input.subarray(from * rowLength, to * rowLength),
         past: cache,
@@ -223,6 +234,7 @@ export class ModelRunner {
         leave: pass.leave === true && tokens <= stretch && keepsOutputs(this.model.on.device),
         signal: pass.signal,
       });
+      const result = await running.finally(() => before?.letGo());
       cache = new KeyValueCache((pass.past?.length ?? 0) + to, result.cache);
       results.push(result);
     }

@@ -9,8 +9,7 @@ import { keepsOutputs } from '../../onnx/devices.ts';
 import { paddedWidth } from '../../models/paddedHeads.ts';
 import { headShape } from '../../models/rotary.ts';
 import { type Activations, activationsIn, rowsOf, tensorOf } from '../sessions/activations.ts';
-import type { KeyValueCache } from './keyValueCache.ts';
-import { type CachedTensor } from './keyValueCache.ts';
+import type { CachedTensors, KeyValueCache } from './keyValueCache.ts';
 import type { LayerBuffers } from './layerBuffers.ts';
 import { isFloat16, type LoadedModel, sessionOptions } from './loadModel.ts';
 import { RotaryFeeds } from './rotaryFeeds.ts';
@@ -44,9 +43,14 @@ export interface SegmentResult {
   readonly hooks: ReadonlyMap<Hook, Activations>; // (T, hookWidth) each; patterns (H, T, S)
   /** The state of the residual stream where the segment ends (T, D). */
   readonly residual: Activations;
-  readonly cache: KeyValueCache['tensors'];
+  readonly cache: CachedTensors;
   /** Of the segment's layers; empty unless asked for, and for models that do not route. */
   readonly buffers: LayerBuffers;
+}
+
+interface CacheName {
+  readonly in: string;
+  readonly out: string;
 }
 
 /** A loaded stretch of a model's layers, with hooks. */
@@ -55,6 +59,7 @@ export class ModelSegment {
   private readonly config: ModelConfig;
   private readonly request: GraphRequest;
   private readonly layers: readonly number[];
+  private readonly cacheNames: readonly CacheName[];
   private readonly rotary: RotaryFeeds;
 
   private constructor(session: Session, config: ModelConfig, request: GraphRequest) {
@@ -62,8 +67,8 @@ export class ModelSegment {
     this.config = config;
     this.rotary = new RotaryFeeds(config);
     this.request = request;
-    const { first, end } = layersOf(config, request);
-    this.layers = Array.from({ length: end - first }, (_, i) => first + i);
+    this.layers = layersIn(config, request);
+    this.cacheNames = cacheNames(config, request);
   }
 
   static async open(model: LoadedModel, request: GraphRequest): Promise<ModelSegment> {
@@ -71,7 +76,12 @@ export class ModelSegment {
     const { device } = model.on;
     const graph: GraphMaker = on =>
       buildDecoder(config, weights, { ...request, device, float16: isFloat16(model, on) });
-    const left = keepsOutputs(device) ? request.hooks.filter(isRows).map(fetches.left) : [];
+    const left = keepsOutputs(device)
+      ? [
+          ...request.hooks.filter(isRows).map(fetches.left),
+          ...cacheNames(config, request).map(({ out }) => out),
+        ]
+      : [];
     const session = await openSession(graph, { ...sessionOptions(model), left });
     return new ModelSegment(session, config, request);
   }
@@ -82,7 +92,7 @@ export class ModelSegment {
     const names = [
       ...this.request.hooks.map(nameOf),
       ...kept.map(layer => fetches.buffer(layer)),
-      ...(input.keep ? this.cacheNames().map(name => name.out) : []),
+      ...(input.keep ? this.cacheNames.map(({ out }) => out) : []),
     ];
     const outputs = await this.session.run(this.feeds(input), names);
     const hooks = new Map(
@@ -93,7 +103,9 @@ export class ModelSegment {
     return {
       hooks,
       residual,
-      cache: input.keep ? this.kept(outputs) : new Map<string, CachedTensor>(),
+      cache: new Map(
+        input.keep ? this.cacheNames.map(({ out }) => [out, outputs[out] ?? missing(out)]) : [],
+      ),
       buffers: new Map(kept.map(layer => [layer, float32Values(outputs[fetches.buffer(layer)])])),
     };
   }
@@ -125,6 +137,7 @@ export class ModelSegment {
       ...this.bufferFeeds(input.buffers, tokens),
       ...this.lastIndex(length),
       [feeds.length]: int32Tensor([length], []),
+      ...(this.session.takes(feeds.pastLength) && { [feeds.pastLength]: int64Tensor([past], [1]) }),
     };
   }
 
@@ -165,7 +178,7 @@ export class ModelSegment {
     const shape = [1, keyValueHeads, 0, paddedWidth(headShape(this.config))];
     const none = float32Tensor(new Float32Array(0), shape);
     const values: Record<string, Tensor> = {};
-    for (const { in: name, out } of this.cacheNames()) {
+    for (const { in: name, out } of this.cacheNames) {
       const kept = past?.tensors.get(out);
       if (past && past.length > 0 && !kept) {
         throw new Failure(
@@ -173,7 +186,7 @@ export class ModelSegment {
           `The kept prefix has no ${out}: its run stopped at an earlier layer.`,
         );
       }
-      values[name] = kept && past && past.length > 0 ? float32Tensor(kept.data, kept.shape) : none;
+      values[name] = kept && past && past.length > 0 ? kept : none;
     }
     return values;
   }
@@ -193,22 +206,24 @@ export class ModelSegment {
     });
     return Object.fromEntries(before) as Record<string, Tensor>;
   }
+}
 
-  private kept(outputs: Readonly<Record<string, Tensor>>): KeyValueCache['tensors'] {
-    const tensors = new Map<string, CachedTensor>();
-    for (const { out } of this.cacheNames()) {
-      tensors.set(out, { data: float32Values(outputs[out]), shape: outputs[out]?.dims ?? [] });
-    }
-    return tensors;
-  }
+/** The layers whose keys and values the segment reads and gives. */
+function layersIn(config: ModelConfig, request: GraphRequest): readonly number[] {
+  const { first, end } = layersOf(config, request);
+  return Array.from({ length: end - first }, (_, i) => first + i);
+}
 
-  /** Each kept tensor's name on the way in and on the way out. */
-  private cacheNames(): { in: string; out: string }[] {
-    return this.layers.flatMap(layer => [
-      { in: feeds.pastKey(layer), out: fetches.presentKey(layer) },
-      { in: feeds.pastValue(layer), out: fetches.presentValue(layer) },
-    ]);
-  }
+/** Each kept tensor's name on the way in and on the way out. */
+function cacheNames(config: ModelConfig, request: GraphRequest): readonly CacheName[] {
+  return layersIn(config, request).flatMap(layer => [
+    { in: feeds.pastKey(layer), out: fetches.presentKey(layer) },
+    { in: feeds.pastValue(layer), out: fetches.presentValue(layer) },
+  ]);
+}
+
+function missing(name: string): never {
+  throw new Failure('internal', `A segment of the model gave no ${name}.`);
 }
 
 function isRows(hook: Hook): boolean {

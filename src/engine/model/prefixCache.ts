@@ -8,7 +8,7 @@ interface Entry {
   valid: number;
 }
 
-/** Keeps keys and values of the tokens at the start of windows, within a budget of bytes; the ones used longest ago go first. */
+/** Holds keys and values of the tokens at the start of windows, within a budget of bytes; the ones used longest ago go first. */
 export class PrefixCache {
   private readonly budget: number;
   /** In order of use, the latest last. */
@@ -36,14 +36,15 @@ export class PrefixCache {
     const others = this.entries.filter(entry => !has(documentId, window)(entry));
     let room = this.budget - kept.byteLength;
     const latestFirst = others.reverse().filter(entry => (room -= entry.kept.byteLength) >= 0);
-    this.entries = [...latestFirst.reverse(), { documentId, window, kept, valid: kept.length }];
+    const entry = { documentId, window, kept: kept.hold(), valid: kept.length };
+    this.keep([...latestFirst.reverse(), entry]);
   }
 
   /** From `valid` tokens on, the window's text is no longer what the prefix was made of. */
   truncate(documentId: string, window: number, valid: number): void {
     const entry = this.entries.find(has(documentId, window));
     if (entry) entry.valid = Math.max(0, Math.min(entry.valid, valid));
-    this.entries = this.entries.filter(({ valid: left }) => left > 0);
+    this.keep(this.entries.filter(({ valid: left }) => left > 0));
   }
 
   /** The windows of the document for which something is kept. */
@@ -52,11 +53,17 @@ export class PrefixCache {
   }
 
   forget(documentId: string): void {
-    this.entries = this.entries.filter(entry => entry.documentId !== documentId);
+    this.keep(this.entries.filter(entry => entry.documentId !== documentId));
   }
 
   clear(): void {
-    this.entries = [];
+    this.keep([]);
+  }
+
+  private keep(entries: Entry[]): void {
+    const gone = this.entries.filter(entry => !entries.includes(entry));
+    this.entries = entries;
+    for (const { kept } of gone) kept.letGo();
   }
 }
 

@@ -148,7 +148,9 @@ export class LoadedSae {
     });
   }
 
+  /** After every analysis has ended. */
   async dispose(): Promise<void> {
+    this.analysis.dispose();
     await this.sae.dispose();
   }
 }

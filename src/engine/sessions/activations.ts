@@ -4,10 +4,7 @@ import { float32Tensor, float32Values, type Tensor } from './session.ts';
 /** Rows of an activation (T, width): in this process's memory, or where the device that computed them left them. */
 export type Activations = Float32Array | OnDevice;
 
-/**
- * Rows that a device holds until they are disposed of; any of its sessions can be fed with them. They outlive the session
- * that gave them, but not the process's last one there: onnxruntime 1.30 crashes where they are disposed of after it.
- */
+/** Rows that a device holds until they are disposed of; any of its sessions can be fed with them. */
 export class OnDevice {
   readonly tensor: Tensor;
 

@@ -5,6 +5,7 @@ import { bfloat16ToFloat32, float16ToFloat32 } from '../../common/float16.ts';
 import type { Device } from '../../contracts/engine.ts';
 import { executionProviders, keepsOutputs, runsWhole } from '../../onnx/devices.ts';
 import type { ExternalData, StoredType } from '../../onnx/graph.ts';
+import { LeftTensors } from './leftTensors.ts';
 import { env, InferenceSession, Tensor, type InferenceOptions } from './runtime.ts';
 
 export { Tensor };
@@ -57,6 +58,7 @@ export interface InPlaceOfDevice {
 /** A loaded graph. Runs block the thread: only the engine's own processes may hold one. */
 export class Session {
   private session: InferenceSession;
+  private held: LeftTensors;
   private instead: InPlaceOfDevice | undefined;
   private onDevice: boolean;
   /** The move to what goes in the device's place, once one has begun: runs wait for it. */
@@ -70,6 +72,7 @@ export class Session {
     { onDevice = !!instead, left = [] }: { onDevice?: boolean; left?: readonly string[] } = {},
   ) {
     this.session = session;
+    this.held = new LeftTensors(session);
     this.instead = instead;
     this.onDevice = onDevice;
     this.left = left;
@@ -116,7 +119,7 @@ export class Session {
       () => true,
       () => false,
     );
-    if (isThere) await this.session.release();
+    if (isThere) await this.held.release();
   }
 
   /**
@@ -126,7 +129,12 @@ export class Session {
   private async fetched(feeds: Readonly<Record<string, Tensor>>, fetches: readonly string[]) {
     if (!this.onDevice || this.left.length === 0) return this.session.run(feeds, fetches);
     const outputs = await this.session.run(feeds, [...new Set([...this.left, ...fetches])]);
-    for (const name of this.left) if (!fetches.includes(name)) outputs[name]?.dispose();
+    for (const name of this.left) {
+      const output = outputs[name];
+      if (!output) continue;
+      if (fetches.includes(name)) this.held.add(output);
+      else output.dispose();
+    }
     return outputs;
   }
 
@@ -135,8 +143,9 @@ export class Session {
     this.onDevice = false;
     deviceFailed(why);
     // What is left of a session on a lost device may not even be let go of.
-    await this.session.release().catch(() => undefined);
+    await this.held.release().catch(() => undefined);
     this.session = await open();
+    this.held = new LeftTensors(this.session);
   }
 }
 

@@ -6,6 +6,7 @@ import type {
   ReadRequest,
 } from '../../../src/engine/analysis/analysis.ts';
 import { cellStatistics } from '../../../src/engine/analysis/cellStatistics.ts';
+import { float32Tensor, float32Values } from '../../../src/engine/sessions/session.ts';
 import { KeyValueCache } from '../../../src/engine/model/keyValueCache.ts';
 import type { Tokenizer } from '../../../src/models/model.ts';
 import type { SaeReading } from '../../../src/engine/analysis/cells.ts';
@@ -26,12 +27,13 @@ export function surprisalOf(state: number, next: number): number {
 function cacheOf(ids: Uint32Array): KeyValueCache {
   return new KeyValueCache(
     ids.length,
-    new Map([['ids', { data: Float32Array.from(ids), shape: [1, 1, ids.length, 1] }]]),
+    new Map([['ids', float32Tensor(Float32Array.from(ids), [1, 1, ids.length, 1])]]),
   );
 }
 
 function keptIds(cache: KeyValueCache | undefined): Uint32Array {
-  return Uint32Array.from(cache?.tensors.get('ids')?.data.subarray(0, cache.length) ?? []);
+  if (!cache) return new Uint32Array();
+  return Uint32Array.from(float32Values(cache.tensors.get('ids')).subarray(0, cache.length));
 }
 
 /** A stand-in for a language model whose every output is known exactly; one token per UTF-16 unit. */
