@@ -17,7 +17,10 @@ interface TrainingModule {
     log: object,
   ) => {
     readonly here: () => {
-      readonly planner: { readonly state: { readonly kind: string } | null; drop(): void };
+      readonly planner: {
+        readonly state: { readonly kind: string; readonly plan?: { formats: unknown } } | null;
+        drop(): void;
+      };
     };
     readonly onDidChange: (listener: () => void) => unknown;
     plan(name: string, folders: readonly object[]): Promise<void>;
@@ -29,7 +32,7 @@ fakeVscode();
 const folder = mkdtempSync(join(tmpdir(), 'loupe-plan-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-/** A trainer whose plan has as many tokens as it has letters in the parts that the settings name. */
+/** A trainer whose plans tell what they were made from. */
 function plannerProgram(): string {
   const path = join(folder, 'trainer.mjs');
   const module = (file: string): string => new URL(`../../src/${file}.ts`, import.meta.url).href;
@@ -82,7 +85,7 @@ it('a plan is made anew, once each, when model, SAE, device, threads or TensorFl
   const { planner } = training.here();
   const planOf = (): string => {
     const state = planner.state;
-    return state?.kind === 'ready' ? JSON.stringify(state.plan?.formats) : (state?.kind ?? 'none');
+    return state?.plan ? JSON.stringify(state.plan.formats) : (state?.kind ?? 'none');
   };
   const becomes = (expected: string): Promise<void> =>
     new Promise((resolve, reject) => {

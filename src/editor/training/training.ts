@@ -135,9 +135,10 @@ export class Training implements vscode.Disposable {
       },
       waiting: elsewhere,
       lost: () => {
+        const wasTraining = queue.active !== undefined;
         queue.close();
         elsewhere();
-        presentTakenOver();
+        if (wasTraining) presentTakenOver();
       },
     });
   }
