@@ -61,9 +61,9 @@ export function activate(context: vscode.ExtensionContext): void {
   own(new DocumentCodeLens(analyzer, engine, session));
   own(new SidebarViewProvider(context.extensionUri, sources));
   own(new StatusItem(engine, analyzer, active, session));
-  own(registerCommands({ ...sources, panels, domains, log, context }));
-  own(new SaeCardEditors(context.extensionUri, { engine, context }));
   const training = own(new Training(context, program, domainSwitches(domains, session), log));
+  own(registerCommands({ ...sources, panels, domains, training, log, context }));
+  own(new SaeCardEditors(context.extensionUri, { engine, context }));
   own(new TrainingStatus(training));
   const trainingPanel = own(new TrainingPanel(context.extensionUri, training));
   own(registerTrainingCommands({ training, panel: trainingPanel }));
@@ -90,7 +90,9 @@ export function activate(context: vscode.ExtensionContext): void {
   own(
     engine.onDidStop(({ reason, restarting, insteadOfDevice }) => {
       if (restarting && insteadOfDevice !== undefined) presentDeviceLeft(insteadOfDevice);
-      else if (restarting) presentRestart(reason);
+      else if (restarting) {
+        presentRestart(reason, engine.state.kind === 'off' ? 'when needed' : 'now');
+      }
     }),
   );
   own(analyzer.onDidChange(() => setContext(analyzer, active.current)));

@@ -8,17 +8,20 @@ import { chooseModel, chooseSae, type ChooseTargets } from './chooseFiles.ts';
 import { downloadCudaLibraries } from './engine/cudaRuntime.ts';
 import type { Domains } from './domains/domains.ts';
 import type { Engine } from './engine/engine.ts';
+import { showMenu } from './menu.ts';
 import type { FeaturePanels } from './panels/featurePanel.ts';
 import { presentFailure } from './presentFailure.ts';
 import { revealToken } from './document/revealToken.ts';
 import { isFeature } from './session.ts';
 import type { SidebarSources } from './panels/sidebarState.ts';
+import type { Training } from './training/training.ts';
 
 /** What the commands act on. */
 export interface CommandTargets extends SidebarSources, ChooseTargets {
   readonly engine: Engine;
   readonly panels: FeaturePanels;
   readonly domains: Domains;
+  readonly training: Pick<Training, 'reports'>;
   readonly log: vscode.LogOutputChannel;
 }
 
@@ -55,7 +58,7 @@ const commands: Readonly<Record<string, Act>> = {
   'loupe.downloadCuda': downloadCudaLibraries,
   'loupe.restartEngine': ({ engine }) => engine.restart().then(() => undefined),
   'loupe.showLog': ({ log }) => log.show(true),
-  'loupe.showMenu': showMenu,
+  'loupe.showMenu': openMenu,
 };
 
 /** Registers them all; what one throws is told to the user in one way. */
@@ -173,24 +176,13 @@ async function compareDomains(targets: CommandTargets): Promise<void> {
   }
 }
 
-async function showMenu({ engine }: CommandTargets): Promise<void> {
-  const failed = engine.state.kind === 'failed';
-  const items = [
-    ...(failed ? [['$(debug-restart) Restart Engine', 'loupe.restartEngine']] : []),
-    ['$(search) Analyze Document', 'loupe.analyzeDocument'],
-    ['$(close) Clear Analysis', 'loupe.clearAnalysis'],
-    ['$(settings) Set Sparsity', 'loupe.setSparsity'],
-    ['$(layout-sidebar-left) Open Side Bar', 'loupe.sidebar.focus'],
-    ['$(mortar-board) Train Residual SAE on Workspace', 'loupe.trainResidual'],
-    ['$(graph-line) Show Training', 'loupe.showTraining'],
-    ['$(layers) Choose Domains', 'loupe.chooseDomains'],
-    ['$(file-binary) Choose SAE', 'loupe.chooseSae'],
-    ['$(chip) Choose Model', 'loupe.chooseModel'],
-    ...(failed ? [] : [['$(debug-restart) Restart Engine', 'loupe.restartEngine']]),
-    ['$(output) Show Log', 'loupe.showLog'],
-  ].map(([label = '', command = '']) => ({ label, command }));
-  const chosen = await vscode.window.showQuickPick(items, { title: 'Loupe' });
-  if (chosen) await execute(chosen.command);
+/** onnxruntime's CUDA libraries are for Linux on x64 alone. */
+async function openMenu({ engine, training }: CommandTargets): Promise<void> {
+  await showMenu({
+    failed: engine.state.kind === 'failed',
+    hasReports: (training.reports?.all.length ?? 0) > 0,
+    hasCuda: process.platform === 'linux' && process.arch === 'x64',
+  });
 }
 
 async function execute(command: string): Promise<void> {

@@ -4,7 +4,7 @@ import type { SaeInfo } from '../contracts/engine.ts';
 import type { EngineFailure } from './engine/engine.ts';
 
 /** What a failure concerns; it decides which ways out are offered. */
-export type FailureSubject = EngineFailure['stage'] | 'document';
+export type FailureSubject = EngineFailure['stage'] | 'document' | 'trainer';
 
 interface WayOut {
   readonly label: string;
@@ -19,26 +19,29 @@ const waysOut: Record<FailureSubject, readonly WayOut[]> = {
   model: [{ label: 'Choose Model', command: 'loupe.chooseModel' }, showLog],
   sae: [{ label: 'Choose SAE', command: 'loupe.chooseSae' }, showLog],
   document: [showLog],
+  trainer: [showLog],
 };
 
 const presented = new WeakSet<Failure>();
 
 /** Tells the user of a failure, once however many callers met it; a cancellation is none. */
 export function presentFailure(failure: Failure, subject: FailureSubject): void {
-  // Where a call met the end of the process, the process's own end is told.
-  const isTold =
-    failure.code === 'cancelled' || (failure.code === 'stopped' && subject !== 'process');
+  // Where a call met the end of the engine's process, that end is told by itself; of a trainer's nobody else tells.
+  const isEngine = subject !== 'process' && subject !== 'trainer';
+  const isTold = failure.code === 'cancelled' || (failure.code === 'stopped' && isEngine);
   if (isTold || presented.has(failure)) return;
   presented.add(failure);
   const text = `Loupe: ${failureText(failure)}`;
-  const isRemark = subject === 'document' && remarks.has(failure.code);
+  const isWork = subject === 'document' || subject === 'trainer';
+  const isRemark = isWork && remarks.has(failure.code);
   if (isRemark) void vscode.window.showInformationMessage(text);
   else void offer(waysOut[subject], labels => vscode.window.showErrorMessage(text, ...labels));
 }
 
-/** Tells that the engine ended by itself and is being started again. */
-export function presentRestart(reason: string): void {
-  const text = `Loupe: the engine stopped (${reason}) and is being started again.`;
+/** Tells that the engine ended by itself and is being started again, or is once it is needed. */
+export function presentRestart(reason: string, when: 'now' | 'when needed'): void {
+  const again = when === 'now' ? 'is being started again' : 'is started again when it is needed';
+  const text = `Loupe: the engine stopped (${reason}) and ${again}.`;
   void offer([showLog], labels => vscode.window.showWarningMessage(text, ...labels));
 }
 

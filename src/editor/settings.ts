@@ -74,6 +74,7 @@ export function setting<S extends keyof Settings>(name: S): Settings[S] {
 const choices: Partial<Record<keyof Settings, readonly string[]>> = {
   device: deviceChoices,
   precision: ['auto', 'float32', 'float16'],
+  tint: ['strongest', 'pinned only', 'off'] satisfies readonly TintMode[],
 };
 
 /** Settings whose items can only be text, whatever the user has written into them. */

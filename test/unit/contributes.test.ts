@@ -113,7 +113,7 @@ describe('package.json and the editor', () => {
     const pages = contributes.walkthroughs.flatMap(({ steps }) =>
       steps.map(step => step.media.markdown),
     );
-    assert.equal(pages.length, 4);
+    assert.equal(pages.length, 6);
     for (const path of [manifest.icon, ...pages]) {
       assert.ok(existsSync(new URL(`../../${path}`, import.meta.url)), path);
     }

@@ -40,6 +40,23 @@ async function openEngine(program: string): Promise<InstanceType<EngineModule['E
   );
 }
 
+/** Writes a program that answers to `hello`, and then goes on. */
+function answeringProgram(name: string, then: string): string {
+  const program = join(folder, name);
+  const module = (file: string): string => new URL(`../../src/${file}.ts`, import.meta.url).href;
+  writeFileSync(
+    program,
+    `import { register } from '${import.meta.resolve('tsx/esm/api')}';
+     register();
+     const { serve } = await import('${module('messages/calls')}');
+     const { connectParent } = await import('${module('messages/childProcess')}');
+     const { engineProtocol: protocol } = await import('${module('contracts/engine')}');
+     serve(connectParent(), { hello: () => ({ protocol, pid: process.pid, runtime: 'fake' }) });
+     ${then}`,
+  );
+  return program;
+}
+
 it('is started again once, and then has failed', async () => {
   const started = join(folder, 'started');
   const program = join(folder, 'engine.mjs');
@@ -64,18 +81,7 @@ it('is started again once, and then has failed', async () => {
 });
 
 it('has its process ended by another device, also where only its calls are used, and says so', async () => {
-  const program = join(folder, 'answers.mjs');
-  const module = (name: string): string => new URL(`../../src/${name}.ts`, import.meta.url).href;
-  writeFileSync(
-    program,
-    `import { register } from '${import.meta.resolve('tsx/esm/api')}';
-     register();
-     const { serve } = await import('${module('messages/calls')}');
-     const { connectParent } = await import('${module('messages/childProcess')}');
-     const { engineProtocol: protocol } = await import('${module('contracts/engine')}');
-     serve(connectParent(), { hello: () => ({ protocol, pid: process.pid, runtime: 'fake' }) });`,
-  );
-  const engine = await openEngine(program);
+  const engine = await openEngine(answeringProgram('answers.mjs', ''));
   let told = 0;
   engine.onDidRestart(() => told++);
   const first = await engine.connect();
@@ -92,5 +98,17 @@ it('has its process ended by another device, also where only its calls are used,
   await engine.renew();
   assert.deepEqual([engine.state.kind, told], ['failed', 3]);
   assert.notEqual(await engine.connect(), third);
+  engine.dispose();
+});
+
+it('loads nothing after a crash of a process of which only calls were used', async () => {
+  const engine = await openEngine(
+    answeringProgram('crashes.mjs', 'setTimeout(() => process.exit(5), 300);'),
+  );
+  const stopped = new Promise(resolve => void engine.onDidStop(resolve));
+  await engine.connect();
+  assert.deepEqual(await stopped, { reason: 'exit code 5', restarting: true });
+  assert.equal(engine.state.kind, 'off');
+  await engine.connect(); // the next call has another
   engine.dispose();
 });

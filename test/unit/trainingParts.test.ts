@@ -1,20 +1,11 @@
 import assert from 'node:assert/strict';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { domainNameFrom, domainNameProblem } from '../../src/common/domainName.ts';
 import { Failure } from '../../src/common/failure.ts';
 import type { BoostPlan, PlanRequest, TrainerContract } from '../../src/contracts/trainer.ts';
-import { TrainingLock } from '../../src/editor/training/trainingLock.ts';
 import { TrainingPlanner } from '../../src/editor/training/trainingPlanner.ts';
 import type { StartTrainer, Trainer } from '../../src/editor/training/trainingQueue.ts';
 import { TrainingReports } from '../../src/editor/training/trainingReports.ts';
@@ -217,8 +208,20 @@ describe('the plan of a training', () => {
       const asked = { ...request, model: { ...request.model, device } };
       await planner.begin({ ...draft('chemistry'), request: asked });
       assert.deepEqual(devices, tried);
-      assert.equal(planner.state?.kind, 'failed');
+      const message = 'The trainer stopped (ended). Try again, or look at the log.';
+      assert.deepEqual(planner.state, { kind: 'failed', name: 'chemistry', message });
     }
+  });
+
+  it('fails where no trainer can be started', async () => {
+    const planner = new TrainingPlanner(
+      () => {
+        throw new Error('spawn EAGAIN');
+      },
+      () => undefined,
+    );
+    await planner.begin(draft('chemistry'));
+    assert.deepEqual(planner.state, { kind: 'failed', name: 'chemistry', message: 'spawn EAGAIN' });
   });
 
   it('gives way to a later one, and to nothing', async () => {
@@ -271,46 +274,5 @@ describe('the reports of a workspace', () => {
     await assert.rejects(reports.read('../../etc'), refused('not-found'));
     rmSync(join(folder, 'domains', 'chemistry', 'report.json'));
     await assert.rejects(reports.read('chemistry'), refused('not-found'));
-  });
-});
-
-describe('the lock of a workspace’s trainings', () => {
-  const path = join(folder, 'lock', 'owner');
-
-  it('goes to the next window when its owner has ended', async () => {
-    mkdirSync(join(folder, 'lock'));
-    writeFileSync(path, process.ppid.toString());
-    const lock = new TrainingLock(path);
-    let waited = 0;
-    await new Promise<void>(resolve => {
-      lock.acquire(resolve, () => {
-        waited++;
-        rmSync(path); // as its owner does when it ends
-      });
-    });
-    assert.equal(waited, 1);
-    assert.equal(readFileSync(path, 'utf8'), process.pid.toString());
-    lock.dispose();
-    assert.ok(!existsSync(path));
-  });
-
-  it('is taken from an owner that is dead, or has not been heard of for long', () => {
-    for (const [owner, age] of [
-      ['2147483646', 0],
-      [process.ppid.toString(), 60],
-      ['junk', 0],
-    ] as const) {
-      writeFileSync(path, owner);
-      const then = new Date(Date.now() - 1_000 * age);
-      utimesSync(path, then, then);
-      const lock = new TrainingLock(path);
-      let taken = false;
-      lock.acquire(
-        () => (taken = true),
-        () => undefined,
-      );
-      assert.ok(taken, `${owner}, ${age} s`);
-      lock.dispose();
-    }
   });
 });

@@ -149,6 +149,26 @@ function writeOld(name: string): void {
   writeFileSync(join(domainFolder(name), 'report.json'), '{}');
 }
 
+describe('a window from which another takes the trainings', () => {
+  it('ends its trainer, touches nothing any more, and takes them up again later', async () => {
+    const { queue, store } = await openWindow();
+    await queue.add(request('chemistry'));
+    const process = await trainer(0, 'boost chemistry');
+    await store.flushed();
+    queue.close();
+    assert.ok(process.disposed);
+    assert.deepEqual(statuses(queue), []);
+    const other = await openWindow();
+    (await trainer(1, 'boost chemistry')).finish('chemistry');
+    await until('done', () => done.length === 1);
+    other.queue.dispose();
+    await other.store.flushed();
+    await queue.open();
+    assert.deepEqual(statuses(queue), ['chemistry done']);
+    assert.deepEqual(failed, []);
+  });
+});
+
 describe('a window that is loaded again', () => {
   it('goes on with the training under way, with its curve, and then with the queue', async () => {
     const first = await openWindow();

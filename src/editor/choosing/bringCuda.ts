@@ -6,6 +6,7 @@ import {
   installCudaFrom,
   offerCuda,
   type CudaPlaces,
+  type CudaProgress,
 } from '../../cuda/installCuda.ts';
 import { isRuntimeFrom, ownRuntimeFolder, runtimeVersionIn } from '../../cuda/runtimeFolder.ts';
 import { changeSetting, setting } from '../settings.ts';
@@ -17,7 +18,7 @@ const [yes, own] = ['Download', 'Choose a Folder'];
 export async function bringCuda(places: CudaPlaces): Promise<boolean> {
   const told = await withProgress('Asking for the size of CUDA’s libraries', ({ signal }) =>
     offerCuda(places, signal, { index: setting('cuda.endpoint') || undefined }).catch(
-      (error: unknown) => Failure.from(error),
+      otherThanFeed,
     ),
   );
   if (told === undefined) return false;
@@ -59,13 +60,25 @@ export async function bringCuda(places: CudaPlaces): Promise<boolean> {
   return false;
 }
 
-/** Lays out the runtime with the libraries at the path that the setting names; resolves to whether it was not there before. */
+/**
+ * Lays out the runtime with the libraries at the path that the setting names; resolves to whether that was done: not where it is
+ * there already, or the user cancels it.
+ */
 export async function useCudaLibraries(places: CudaPlaces, path: string): Promise<boolean> {
   const folder = ownRuntimeFolder(places.storage, runtimeVersionIn(places.modules));
   if (await isRuntimeFrom(folder, path)) return false;
-  const { signal } = new AbortController();
-  await installCudaFrom(places, path, { signal, folder });
-  return true;
+  const laidOut = await withProgress('Preparing CUDA’s libraries', ({ signal, progress }) => {
+    const report = ({ step }: CudaProgress): void => progress.report({ message: step });
+    return installCudaFrom(places, path, { signal, folder, report });
+  });
+  return laidOut !== undefined;
+}
+
+/** A feed that does not answer leaves the user's own libraries; on another machine they would not help either. */
+function otherThanFeed(error: unknown): Failure {
+  const failure = Failure.from(error);
+  if (failure.code === 'cancelled' || failure.code === 'unsupported') throw failure;
+  return failure;
 }
 
 /** The setting's change does the rest. */
@@ -98,7 +111,7 @@ async function withProgress<T>(
       { location, title, cancellable: true },
       async (progress, token) => {
         const cancel = new AbortController();
-        const stop = new Failure('cancelled', 'The download was cancelled.');
+        const stop = new Failure('cancelled', `${title} was cancelled.`);
         token.onCancellationRequested(() => cancel.abort(stop));
         return await act({ signal: cancel.signal, progress });
       },

@@ -226,12 +226,14 @@ export class Engine implements vscode.Disposable {
     this.log.error(`The engine stopped: ${reason}.`);
     const on = { used: this.currentDevice?.device, asked: this.askedDevice };
     const stop = this.restarts.stopped(Date.now(), reason, on);
+    // Where only `connect` used it, its next call starts another.
+    const wasLoaded = this.current.kind !== 'off';
     if (stop.insteadOfDevice !== undefined) this.log.warn(stop.insteadOfDevice);
     this.endProcess();
-    if (stop.restarting) {
+    if (stop.restarting && wasLoaded) {
       this.loading = this.loadSelection();
       this.loading.catch(() => undefined); // the state tells
-    } else {
+    } else if (!stop.restarting) {
       const failure = new Failure('stopped', `The engine stopped again (${reason}).`, {
         action: 'Restart it, or look at the log.',
       });

@@ -2,7 +2,7 @@ import { RestartPolicy } from '../../common/restartPolicy.ts';
 import { deviceNames } from '../../contracts/devices.ts';
 import type { Device, DeviceChoice } from '../../contracts/engine.ts';
 
-/** How the engine ended by itself, and whether it is being started again. */
+/** How the engine ended by itself, and whether it is being started again, or is when it is needed. */
 export interface EngineStop {
   readonly reason: string;
   readonly restarting: boolean;

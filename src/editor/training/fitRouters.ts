@@ -1,10 +1,12 @@
 import * as vscode from 'vscode';
-import { domainNameFrom, domainNameProblem } from '../../common/domainName.ts';
-import { Failure } from '../../common/failure.ts';
 import { formatCount, formatDecimal, formatDuration } from '../../common/numbers.ts';
 import type { RouterFitPlan, RouterFitRequest } from '../../contracts/routerFit.ts';
+import { presentDeviceLeft } from '../presentFailure.ts';
 import { chooseTrainingFolders } from './chooseTrainingFolders.ts';
+import { chooseTrainingName } from './chooseTrainingName.ts';
+import { makePlan, type MadePlan } from './makePlan.ts';
 import type { Training } from './training.ts';
+import { startFit } from './trainingActions.ts';
 import type { TrainingPanel } from './trainingPanel.ts';
 
 const title = 'Fit LIMe Routers on Workspace';
@@ -20,28 +22,27 @@ export async function fitRouters({
   const folders = await chooseTrainingFolders(title);
   const [first] = folders ?? [];
   if (!folders || !first) return;
-  const { queue } = training.here();
-  const name = await vscode.window.showInputBox({
+  const name = await chooseTrainingName({
     title,
     prompt: 'Name of the fit: the layer map shows it',
-    value: domainNameFrom(first.name),
-    validateInput: text => domainNameProblem(text.trim()) ?? '',
+    folder: first.name,
+    taken: await training.fittedNames(),
+    isTaken: 'There are routers of this name: the new ones will take their place.',
   });
   if (name === undefined) return;
-  const request = training.fitRequest(name.trim(), folders);
-  const plan = await planned(training, request);
-  if (!plan) return;
-  const tokens = await chooseTokens(plan);
+  const made = await planned(training, training.fitRequest(name, folders));
+  if (!made) return;
+  if (made.left !== undefined) presentDeviceLeft(made.left);
+  const tokens = await chooseTokens(made.plan);
   if (tokens === undefined) return;
-  await queue.add({ kind: 'routers', request: { ...request, tokens } });
-  panel.show();
+  if (await startFit(training, { ...made.request, tokens })) panel.show();
 }
 
-/** What the fit will take; undefined where the user cancels. */
+/** What the fit will take, and on what; undefined where the user cancels. */
 async function planned(
   training: Training,
   request: RouterFitRequest,
-): Promise<RouterFitPlan | undefined> {
+): Promise<MadePlan<RouterFitRequest, RouterFitPlan> | undefined> {
   const { ProgressLocation, window } = vscode;
   const options = {
     location: ProgressLocation.Notification,
@@ -51,18 +52,16 @@ async function planned(
   return window.withProgress(options, async (progress, token) => {
     const abort = new AbortController();
     token.onCancellationRequested(() => abort.abort());
-    const trainer = training.here().startTrainer(request.model);
     try {
-      await trainer.ready;
-      return await trainer.caller.call('planFit', request, {
-        signal: abort.signal,
+      return await makePlan(request, {
+        startTrainer: training.here().startTrainer,
+        ask: (trainer, asked, toldBy) => trainer.call('planFit', asked, toldBy),
         onProgress: ({ step }) => progress.report({ message: `${step} …` }),
+        signal: abort.signal,
       });
     } catch (error) {
       if (abort.signal.aborted) return undefined;
-      throw Failure.from(error);
-    } finally {
-      trainer.dispose();
+      throw error;
     }
   });
 }

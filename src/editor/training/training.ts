@@ -5,12 +5,13 @@ import { Failure } from '../../common/failure.ts';
 import type { RouterFitRequest } from '../../contracts/routerFit.ts';
 import type { JobState, PlanChoice, TrainingState } from '../../contracts/trainingPanel.ts';
 import { overallFraction } from '../../report/trainingProgress.ts';
+import { listFittedRouters } from '../layerMaps/fittedRouters.ts';
 import { onDidChangeSettings } from '../settings.ts';
 import type { EngineProgram } from '../engine/engineProcess.ts';
 import { startTrainer } from './trainerProcess.ts';
 import { hasEnded, type TrainingJob } from './trainingJob.ts';
 import { TrainingLock } from './trainingLock.ts';
-import { presentDone, presentTrainingFailure } from './trainingNotices.ts';
+import { presentDone, presentTakenOver, presentTrainingFailure } from './trainingNotices.ts';
 import { TrainingPlanner } from './trainingPlanner.ts';
 import { type FinishedTraining, type StartTrainer, TrainingQueue } from './trainingQueue.ts';
 import { TrainingReports } from './trainingReports.ts';
@@ -38,7 +39,13 @@ export interface WorkspaceTraining {
 }
 
 const shownKey = 'training.shown';
+/** What a plan is made from: it is made anew when one of them changes. */
 const settingNames = [
+  'model.path',
+  'sae.path',
+  'device',
+  'threads',
+  'tensorflow.path',
   'training.include',
   'training.exclude',
   'training.useGitIgnore',
@@ -115,18 +122,25 @@ export class Training implements vscode.Disposable {
     }
   }
 
-  /** Takes up the workspace's trainings, once no other window has them. */
+  /** Takes up the workspace's trainings, once and as long as no other window has them. */
   private open(queue: TrainingQueue, lock: TrainingLock): void {
-    lock.acquire(
-      () => {
+    const elsewhere = (): void => {
+      this.isElsewhere = true;
+      this.changed.fire();
+    };
+    lock.acquire({
+      acquired: () => {
         this.isElsewhere = false;
         void queue.open();
       },
-      () => {
-        this.isElsewhere = true;
-        this.changed.fire();
+      waiting: elsewhere,
+      lost: () => {
+        const wasTraining = queue.active !== undefined;
+        queue.close();
+        elsewhere();
+        if (wasTraining) presentTakenOver();
       },
-    );
+    });
   }
 
   /** What trains here; fails with the reason where nothing can. */
@@ -167,6 +181,12 @@ export class Training implements vscode.Disposable {
   /** A fit of routers on these folders, with the settings that there are now. */
   fitRequest(name: string, folders: readonly vscode.WorkspaceFolder[]): RouterFitRequest {
     return fitRequest(this.context, name, folders, this.here().routersFolder);
+  }
+
+  /** Names of the routers that were fitted in this workspace. */
+  async fittedNames(): Promise<readonly string[]> {
+    const sets = await listFittedRouters([this.here().routersFolder]);
+    return sets.map(({ name }) => name);
   }
 
   /** Queues the training that was planned. */

@@ -1,5 +1,7 @@
+import type { RouterFitRequest } from '../../contracts/routerFit.ts';
 import type { PlanChoice } from '../../contracts/trainingPanel.ts';
 import type { Training } from './training.ts';
+import type { TrainingTask } from './trainingJob.ts';
 import { confirmDeletion, confirmReplacement } from './trainingNotices.ts';
 
 /** Queues the planned training, once the user agrees to what it replaces. */
@@ -7,9 +9,26 @@ export async function startPlanned(training: Training, choice: PlanChoice): Prom
   const { planner, reports } = training.here();
   const name = planner.state?.name;
   if (name === undefined) return;
-  const isTaken = reports.all.some(({ domain }) => sameName(domain, name));
-  if (isTaken && !(await confirmReplacement(name))) return;
+  const taken = reports.all.map(({ domain }) => domain);
+  if (!(await mayReplace('residual', name, taken))) return;
   await training.start(choice);
+}
+
+/** Queues a fit of routers, once the user agrees to what it replaces; resolves to whether it is queued. */
+export async function startFit(training: Training, request: RouterFitRequest): Promise<boolean> {
+  const taken = await training.fittedNames();
+  if (!(await mayReplace('routers', request.name, taken))) return false;
+  await training.here().queue.add({ kind: 'routers', request });
+  return true;
+}
+
+/** What lies under the name of a new training is deleted: whether there is nothing, or the user agrees. */
+async function mayReplace(
+  kind: TrainingTask['kind'],
+  name: string,
+  taken: readonly string[],
+): Promise<boolean> {
+  return !taken.some(other => sameName(other, name)) || (await confirmReplacement(kind, name));
 }
 
 /** Ends a training and deletes what it has learnt, once the user agrees. */

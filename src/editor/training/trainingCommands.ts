@@ -1,11 +1,11 @@
 import * as vscode from 'vscode';
-import { domainNameFrom, domainNameProblem } from '../../common/domainName.ts';
 import { Failure } from '../../common/failure.ts';
 import { chooseTrainingFolders } from './chooseTrainingFolders.ts';
+import { chooseTrainingName } from './chooseTrainingName.ts';
 import { fitRouters } from './fitRouters.ts';
 import { presentFailure } from '../presentFailure.ts';
 import type { Training } from './training.ts';
-import { cancelTraining, sameName } from './trainingActions.ts';
+import { cancelTraining } from './trainingActions.ts';
 import type { TrainingPanel } from './trainingPanel.ts';
 
 interface TrainingTargets {
@@ -44,7 +44,7 @@ export function registerTrainingCommands(targets: TrainingTargets): vscode.Dispo
     try {
       await act(targets, argument);
     } catch (error) {
-      presentFailure(Failure.from(error), 'document');
+      presentFailure(Failure.from(error), 'trainer');
     }
   };
   return vscode.Disposable.from(
@@ -62,24 +62,18 @@ async function trainResidual({ training, panel }: TrainingTargets): Promise<void
   const [first] = folders ?? [];
   if (!folders || !first) return;
   const { reports } = training.here();
-  const name = await vscode.window.showInputBox({
+  const name = await chooseTrainingName({
     title,
     prompt: 'Name of the domain: it marks the features that are learnt',
-    value: domainNameFrom(first.name),
-    validateInput: text => {
-      const problem = domainNameProblem(text.trim());
-      if (problem !== undefined) return problem;
-      const isTaken = reports.all.some(({ domain }) => sameName(domain, text.trim()));
-      return isTaken ? { message: taken, severity: vscode.InputBoxValidationSeverity.Info } : '';
-    },
+    folder: first.name,
+    taken: reports.all.map(({ domain }) => domain),
+    isTaken: 'There is a domain of this name: the new one will take its place.',
   });
   if (name === undefined) return;
-  const planned = training.plan(name.trim(), folders);
+  const planned = training.plan(name, folders);
   panel.show();
   await planned;
 }
-
-const taken = 'There is a domain of this name: the new one will take its place.';
 
 /** The paused training, or the one that failed last. */
 function resumable({ active, jobs }: Training): string | undefined {

@@ -1,5 +1,4 @@
 import { deviceNames } from '../../contracts/devices.ts';
-import type { ModelRequest } from '../../contracts/engine.ts';
 import type { RouterFitRequest } from '../../contracts/routerFit.ts';
 import type { BoostRequest, TrainingProgress } from '../../contracts/trainer.ts';
 import type { CurvePoint, JobStatus } from '../../contracts/trainingPanel.ts';
@@ -54,9 +53,12 @@ export function newJob(task: TrainingTask, now: number): TrainingJob {
   };
 }
 
+/** What of a training's request says where it runs. */
+export type DeviceRequest = Pick<BoostRequest, 'model' | 'tensorflow'>;
+
 /** What a task asks for besides the CPU, as people know it, or 'auto'; undefined where that is nothing. */
-export function askedDevice({ kind, request }: TrainingTask): string | undefined {
-  if (kind === 'residual' && request.tensorflow) return 'TensorFlow';
+export function askedDevice({ request }: { readonly request: DeviceRequest }): string | undefined {
+  if (request.tensorflow) return 'TensorFlow';
   const { device = 'cpu' } = request.model;
   if (device === 'cpu') return undefined;
   return device === 'auto' ? device : deviceNames[device];
@@ -76,17 +78,15 @@ export function deviceOf(job: TrainingJob): string | undefined {
 
 /** The same job on the CPU. */
 export function onCpu(job: TrainingJob): TrainingJob {
-  if (job.kind === 'residual') return { ...job, request: boostOnCpu(job.request) };
-  return { ...job, request: { ...job.request, model: modelOnCpu(job.request.model) } };
+  return job.kind === 'residual'
+    ? { ...job, request: requestOnCpu(job.request) }
+    : { ...job, request: requestOnCpu(job.request) };
 }
 
-/** The same training of a residual SAE on the CPU. */
-export function boostOnCpu(request: BoostRequest): BoostRequest {
-  return { ...request, model: modelOnCpu(request.model), tensorflow: undefined };
-}
-
-function modelOnCpu(model: ModelRequest): ModelRequest {
-  return { ...model, device: 'cpu' };
+/** The same training on the CPU. */
+export function requestOnCpu<R extends DeviceRequest>(request: R): R {
+  const model = { ...request.model, device: 'cpu' as const };
+  return { ...request, model, ...(request.tensorflow && { tensorflow: undefined }) };
 }
 
 /** The job that a file holds; undefined where it holds none, as after a fault of the disk. */

@@ -1,43 +1,62 @@
 import { mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 
-const beat = 4_000;
-const stale = 15_000;
+/** Milliseconds. */
+export interface LockRhythm {
+  /** Between two signs of life of the owner. */
+  readonly beat: number;
+  /** An owner that has given none for so long may be gone. */
+  readonly stale: number;
+  /** Between two looks of one who waits. */
+  readonly look: number;
+}
+
+/** What becomes of the lock. */
+export interface LockEvents {
+  /** It is this host's. */
+  readonly acquired: () => void;
+  /** Another host has it now: `acquired` follows when that has ended. */
+  readonly waiting: () => void;
+  /** Another host has taken it from this one, which could not be heard of; `acquired` follows when that has ended. */
+  readonly lost: () => void;
+}
 
 /**
- * Lets one extension host at a time train in a workspace: a file that its owner touches every few seconds. A window
+ * Lets one extension host at a time train in a workspace: a file with its owner's process id, touched every few seconds. A window
  * that is loaded again may meet the host of the one before, which takes a moment to end.
  */
 export class TrainingLock {
   private readonly path: string;
+  private readonly rhythm: LockRhythm;
   private timer: NodeJS.Timeout | undefined;
   private owned = false;
+  /** How often in a row an owner that lives was found to have given no sign. */
+  private silent = 0;
 
-  constructor(path: string) {
+  constructor(path: string, rhythm: LockRhythm = { beat: 4_000, stale: 15_000, look: 1_000 }) {
     this.path = path;
+    this.rhythm = rhythm;
   }
 
-  /** Calls back once the lock is this host's; `waiting` is called where another host has it now. */
-  acquire(acquired: () => void, waiting: () => void): void {
-    if (this.take()) {
-      acquired();
-      return;
-    }
-    waiting();
-    this.timer = setInterval(() => {
-      if (this.owned || !this.take()) return;
-      acquired();
-    }, 1_000);
+  acquire(events: LockEvents): void {
+    if (this.take(events)) return;
+    events.waiting();
+    this.wait(events);
   }
 
   dispose(): void {
     clearInterval(this.timer);
-    if (this.owned) rmSync(this.path, { force: true });
+    if (this.owned && ownerIn(this.path) === process.pid) rmSync(this.path, { force: true });
     this.owned = false;
   }
 
-  private take(): boolean {
-    if (isHeld(this.path)) return false;
+  private wait(events: LockEvents): void {
+    clearInterval(this.timer);
+    this.timer = setInterval(() => this.take(events), this.rhythm.look);
+  }
+
+  private take(events: LockEvents): boolean {
+    if (this.isHeld()) return false;
     try {
       mkdirSync(dirname(this.path), { recursive: true });
       rmSync(this.path, { force: true });
@@ -46,12 +65,21 @@ export class TrainingLock {
       return false; // another window was faster, or the storage cannot be written
     }
     this.owned = true;
+    this.silent = 0;
     clearInterval(this.timer);
-    this.timer = setInterval(() => this.touch(), beat);
+    this.timer = setInterval(() => this.touch(events), this.rhythm.beat);
+    events.acquired();
     return true;
   }
 
-  private touch(): void {
+  private touch(events: LockEvents): void {
+    const owner = ownerIn(this.path);
+    if (owner !== undefined && owner !== process.pid) {
+      this.owned = false;
+      this.wait(events);
+      events.lost();
+      return;
+    }
     const now = new Date();
     try {
       utimesSync(this.path, now, now);
@@ -59,16 +87,33 @@ export class TrainingLock {
       // The storage is gone with its workspace.
     }
   }
+
+  /**
+   * Whether another host has the lock. After the machine has slept, every owner seems to have been silent for long: one that lives
+   * has another beat, counted in looks, as a clock goes on while the machine sleeps.
+   */
+  private isHeld(): boolean {
+    const { beat, stale, look } = this.rhythm;
+    const owner = ownerIn(this.path);
+    if (owner === undefined || owner === process.pid || !isAlive(owner)) return false;
+    this.silent = isOlder(this.path, stale) ? this.silent + 1 : 0;
+    return this.silent * look <= 1.5 * beat;
+  }
 }
 
-function isHeld(path: string): boolean {
+/** The process id that the file names; undefined where there is none. */
+function ownerIn(path: string): number | undefined {
   try {
-    if (Date.now() - statSync(path).mtimeMs > stale) return false;
     const owner = Number(readFileSync(path, 'utf8'));
-    return owner > 0 && owner !== process.pid && isAlive(owner);
+    return owner > 0 ? owner : undefined;
   } catch {
-    return false;
+    return undefined;
   }
+}
+
+function isOlder(path: string, age: number): boolean {
+  const written = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
+  return written !== undefined && Date.now() - written > age;
 }
 
 function isAlive(pid: number): boolean {

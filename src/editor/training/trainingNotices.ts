@@ -6,7 +6,7 @@ import type { RouterFitReport } from '../../contracts/routerFit.ts';
 import { failureText } from '../presentFailure.ts';
 import { variantInUse } from '../../report/variantTitles.ts';
 import type { DomainList } from './training.ts';
-import type { TrainingJob } from './trainingJob.ts';
+import type { TrainingJob, TrainingTask } from './trainingJob.ts';
 import type { FinishedTraining } from './trainingQueue.ts';
 
 /** Tells what has been learnt, and offers to see it. */
@@ -63,16 +63,34 @@ export async function confirmDeletion({ request }: TrainingJob, action: string):
   return chosen !== undefined;
 }
 
-/** Asks before a domain that has been trained already is trained anew. */
-export async function confirmReplacement(name: string): Promise<boolean> {
-  const chosen = await vscode.window.showWarningMessage(
-    `Replace the domain ${name}?`,
-    {
-      modal: true,
-      detail:
-        'There is a residual SAE of this name: it is deleted with its report when the training starts.',
-    },
-    'Replace',
-  );
+/** Asks before what has been learnt under a name is deleted for a new training. */
+export async function confirmReplacement(
+  kind: TrainingTask['kind'],
+  name: string,
+): Promise<boolean> {
+  const { what, detail } = replaced[kind];
+  const message = `Replace the ${what} ${name}?`;
+  const options = { modal: true, detail };
+  const chosen = await vscode.window.showWarningMessage(message, options, 'Replace');
   return chosen !== undefined;
+}
+
+const replaced: Readonly<Record<TrainingTask['kind'], { what: string; detail: string }>> = {
+  residual: {
+    what: 'domain',
+    detail:
+      'There is a residual SAE of this name: it is deleted with its report when the training starts.',
+  },
+  routers: {
+    what: 'routers',
+    detail:
+      'There are fitted routers of this name: they are deleted with their report when the fit starts.',
+  },
+};
+
+/** Tells that another window took the trainings, as after the machine has slept. */
+export function presentTakenOver(): void {
+  void vscode.window.showWarningMessage(
+    'Loupe: another window goes on with the trainings of this workspace, so they were ended here.',
+  );
 }

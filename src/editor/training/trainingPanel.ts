@@ -141,7 +141,7 @@ async function act(action: () => unknown): Promise<null> {
   try {
     await action();
   } catch (error) {
-    presentFailure(Failure.from(error), 'document');
+    presentFailure(Failure.from(error), 'trainer');
   }
   return null;
 }

@@ -1,9 +1,8 @@
 import { Failure } from '../../common/failure.ts';
-import type { LoadProgress } from '../../contracts/engine.ts';
 import type { BoostPlan, BoostRequest } from '../../contracts/trainer.ts';
 import type { PlanChoice, PlanState } from '../../contracts/trainingPanel.ts';
-import { askedDevice, boostOnCpu } from './trainingJob.ts';
-import { shortened, type StartTrainer, type Trainer } from './trainingQueue.ts';
+import { makePlan } from './makePlan.ts';
+import type { StartTrainer } from './trainingQueue.ts';
 
 /** A training that the user has asked for and not started yet. */
 export interface TrainingDraft {
@@ -36,42 +35,26 @@ export class TrainingPlanner {
   async begin(draft: TrainingDraft): Promise<void> {
     this.work.abort();
     const { signal } = (this.work = new AbortController());
-    await this.make(draft, signal);
-  }
-
-  /** `left`, one sentence: why the draft is on the CPU by now. */
-  private async make(draft: TrainingDraft, signal: AbortSignal, left?: string): Promise<void> {
-    const { name, folders, request } = draft;
-    const enter = (state: PlanState): void => {
+    const { name, folders } = draft;
+    const enter = (state: PlanState, planned = draft): void => {
       if (signal.aborted) return;
-      this.current = { draft, state };
+      this.current = { draft: planned, state };
       this.onChange();
     };
-    enter({ kind: 'reading', name, step: 'Starting the trainer', fraction: null });
-    const trainer = this.startTrainer(request.model);
-    signal.addEventListener('abort', () => trainer.dispose(), { once: true });
     try {
-      await trainer.ready;
+      const made = await makePlan(draft.request, {
+        startTrainer: this.startTrainer,
+        ask: (trainer, request, options) => trainer.call('plan', request, options),
+        onProgress: progress => enter({ kind: 'reading', name, ...progress }),
+        signal,
+      });
+      const { request, left } = made;
       const { width, k, mixGeneral } = request;
-      const onProgress = (progress: LoadProgress): void =>
-        enter({ kind: 'reading', name, ...progress });
-      const made = await trainer.caller.call('plan', request, { signal, onProgress });
-      const plan = left === undefined ? made : withWarning(made, left);
+      const plan = left === undefined ? made.plan : withWarning(made.plan, left);
       const choice = { tokens: plan.tokens, mixGeneral };
-      enter({ kind: 'ready', name, folders, plan, width, k, choice });
+      enter({ kind: 'ready', name, folders, plan, width, k, choice }, { ...draft, request });
     } catch (error) {
-      const failure = Failure.from(error);
-      const asked = askedDevice({ kind: 'residual', request });
-      const isDevice = failure.code === 'device-lost' || failure.code === 'stopped';
-      if (asked === undefined || !isDevice) {
-        enter({ kind: 'failed', name, message: sentence(failure) });
-        return;
-      }
-      const why = leftText(failure, await endOf(trainer));
-      const onCpu = { ...draft, request: boostOnCpu(request) };
-      if (!signal.aborted) await this.make(onCpu, signal, why);
-    } finally {
-      trainer.dispose();
+      enter({ kind: 'failed', name, message: sentence(Failure.from(error)) });
     }
   }
 
@@ -92,18 +75,6 @@ export class TrainingPlanner {
   dispose(): void {
     this.work.abort();
   }
-}
-
-/** Ends the trainer, and tells how it ended. */
-function endOf(trainer: Trainer): Promise<string> {
-  trainer.dispose();
-  return trainer.ended;
-}
-
-/** One sentence: why plan and training are the CPU's. */
-function leftText({ code, message }: Failure, end: string): string {
-  const what = code === 'stopped' ? `The trainer stopped (${end})` : shortened(message);
-  return `${what}, and the plan is the CPU's, as its training will be.`;
 }
 
 function withWarning(plan: BoostPlan, message: string): BoostPlan {

@@ -177,6 +177,13 @@ export class TrainingQueue {
     this.run?.trainer?.dispose();
   }
 
+  /** Another window has the trainings now: the process ends, and what is on the disk is not touched any more. */
+  close(): void {
+    this.dispose();
+    this.jobs.clear();
+    this.parts.onChange();
+  }
+
   private next(): void {
     if (this.run || !this.isOpen) return;
     const { active } = this;

@@ -305,9 +305,9 @@ export function requireAnalyzable(text: string): void {
   const [found, limit] = [text.length, longestText].map(count => count.toLocaleString('en'));
   throw new Failure(
     'too-large',
-    `The text has ${found} characters; at most ${limit} are analysed.`,
+    `The text has ${found} characters; at most ${limit} are analyzed.`,
     {
-      action: 'Split the file, or analyse a part of it.',
+      action: 'Split the file, or analyze a part of it.',
     },
   );
 }
