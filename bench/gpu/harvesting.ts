@@ -1,9 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { embeddedModel, embeddedSae } from '../../src/common/embedded.ts';
 import { Analysis } from '../../src/engine/analysis/analysis.ts';
-import { BoostedSae } from '../../src/engine/saes/boostedSae.ts';
 import { ModelRunner } from '../../src/engine/model/modelRunner.ts';
-import { SaeRunner } from '../../src/engine/saes/saeRunner.ts';
+import { openSae } from '../../src/engine/saes/readySae.ts';
 import { readDictionary } from '../../src/saes/readDictionary.ts';
 import { median, takeTurns, timed, type Contestant } from '../parts/contestants.ts';
 import type { Measured } from './steps.ts';
@@ -23,8 +22,8 @@ export async function harvestingRates({ device, rounds, threads }: Measured): Pr
       ...{ threads, device: where },
     });
     const dictionary = await readDictionary(inRepository(embeddedSae));
-    const sae = await SaeRunner.open(dictionary, { threads, ...model.on.sessionOptions });
-    const analysis = new Analysis(model, new BoostedSae(sae));
+    const sae = await openSae(dictionary, [], { threads, ...model.on.sessionOptions });
+    const analysis = new Analysis(model, sae);
     const ids = Uint32Array.from({ length: windowLength }, (_, i) => 100 + ((i * 37) % 4000));
     const text = model.tokenizer.encode('The fox saw three houses. '.repeat(170)).ids.length;
     const harvest = `harvesting, ${where}`;
@@ -45,6 +44,7 @@ export async function harvestingRates({ device, rounds, threads }: Measured): Pr
       name: analyse,
       run: () => timed(() => analysis.analyze(requestOf(round++), context())),
       dispose: async () => {
+        analysis.dispose();
         await sae.dispose();
         await model.dispose();
       },
