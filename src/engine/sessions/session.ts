@@ -2,6 +2,7 @@ import { open } from 'node:fs/promises';
 import { join, parse } from 'node:path';
 import { Failure } from '../../common/failure.ts';
 import { bfloat16ToFloat32, float16ToFloat32 } from '../../common/float16.ts';
+import { isOutOfMemory } from '../../common/outOfMemory.ts';
 import type { Device } from '../../contracts/engine.ts';
 import { executionProviders, keepsOutputs, runsWhole } from '../../onnx/devices.ts';
 import type { ExternalData, StoredType } from '../../onnx/graph.ts';
@@ -254,8 +255,8 @@ function float32Of({ buffer }: Uint8Array<ArrayBuffer>, type: StoredType): Float
 
 function runtimeFailure(error: unknown, what: string): Failure {
   const message = error instanceof Error ? error.message : String(error);
-  const full = /alloc|out of memory/i.test(message);
-  return new Failure(full ? 'out-of-memory' : 'internal', `${what}: ${message}`, { cause: error });
+  const code = isOutOfMemory(message) ? 'out-of-memory' : 'internal';
+  return new Failure(code, `${what}: ${message}`, { cause: error });
 }
 
 export function float32Tensor(values: Float32Array, shape: readonly number[]): Tensor {

@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
+import { isOutOfMemory } from '../../../common/outOfMemory.ts';
 import {
   stepShapeOf,
   type BackendRequest,
@@ -145,9 +146,4 @@ export class TensorflowBackend implements TrainingBackend {
       }
     }
   }
-}
-
-function isOutOfMemory(error: unknown): boolean {
-  const message = error instanceof Error ? error.message : String(error);
-  return /\bOOM\b|out of memory|resource.?exhausted|failed to allocate/i.test(message);
 }
