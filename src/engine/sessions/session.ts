@@ -88,12 +88,14 @@ export class Session {
   ): Promise<Readonly<Record<string, Tensor>>> {
     const { moving } = this;
     if (moving) await moving;
-    if (this.disposed) throw new Failure('stopped', 'The model was unloaded while it was in use.');
+    if (this.disposed) throw unloaded();
     const reliesOnDevice = Object.values(feeds).some(({ location }) => location !== 'cpu');
     if (reliesOnDevice && !this.onDevice) throw new LostWithDevice();
     try {
       return await this.fetched(feeds, fetches);
     } catch (error) {
+      // onnxruntime begins a run later than it is asked for, and may find that its session is gone.
+      if (this.disposed) throw unloaded();
       const failure = runtimeFailure(error, 'The run failed');
       if (this.instead) this.moving = this.leaveDevice(this.instead, failure);
       // Another run may have left the device meanwhile, and let go of the session that this one was on.
@@ -134,10 +136,11 @@ export class Session {
   private async leaveDevice({ open, deviceFailed }: InPlaceOfDevice, why: Failure): Promise<void> {
     this.instead = undefined;
     this.onDevice = false;
-    deviceFailed(why);
     // What is left of a session on a lost device may not even be let go of.
     await this.session.release().catch(() => undefined);
     this.session = await open();
+    // What the CPU cannot open either, as where a file of weights is gone, is no fault of the device.
+    deviceFailed(why);
   }
 }
 
@@ -166,8 +169,10 @@ export async function openSession(
     return new Session(await first, instead, { onDevice: true, left: options.left ?? [] });
   } catch (error) {
     if (!deviceFailed) throw error;
+    const session = new Session(await open('cpu'));
+    // Now that the CPU could open it, the fault is the device's.
     deviceFailed(Failure.from(error));
-    return new Session(await open('cpu'));
+    return session;
   }
 }
 
@@ -251,6 +256,10 @@ function float32Of({ buffer }: Uint8Array<ArrayBuffer>, type: StoredType): Float
   if (type === 'float32') return new Float32Array(buffer);
   const decode = type === 'float16' ? float16ToFloat32 : bfloat16ToFloat32;
   return decode(new Uint16Array(buffer));
+}
+
+function unloaded(): Failure {
+  return new Failure('stopped', 'The model was unloaded while it was in use.');
 }
 
 function runtimeFailure(error: unknown, what: string): Failure {
