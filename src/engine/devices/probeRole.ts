@@ -8,13 +8,8 @@ import type { Device } from '../../contracts/engine.ts';
 import { runsWhole } from '../../onnx/devices.ts';
 import { Graph, type Value } from '../../onnx/graph.ts';
 import { profiledPlacement } from '../sessions/profiledPlacement.ts';
-import {
-  float32Tensor,
-  float32Values,
-  int64Tensor,
-  openSession,
-  type Tensor,
-} from '../sessions/session.ts';
+import { openSession } from '../sessions/session.ts';
+import { float32Tensor, float32Values, int64Tensor, type Tensor } from '../sessions/tensors.ts';
 
 /** What the probe's process tells of a device before it ends. */
 export type ProbeAnswer = ProbeFindings | { readonly failure: string };

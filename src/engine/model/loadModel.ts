@@ -13,7 +13,8 @@ import { fileHash, sha256 } from '../../weights/fileHash.ts';
 import { mappedWeights } from '../../weights/mappedWeights.ts';
 import { DeviceInUse } from '../devices/deviceInUse.ts';
 import { readModelFiles } from './modelFiles.ts';
-import { externalLocation, isMappable, type SessionOptions } from '../sessions/session.ts';
+import { externalLocation, isMappable } from '../sessions/externalData.ts';
+import type { SessionOptions } from '../sessions/session.ts';
 
 /** Everything that running a model needs, but the sessions. */
 export interface LoadedModel {

@@ -10,7 +10,8 @@ import type { SaeReading } from '../analysis/cells.ts';
 import type { ReadySae } from './readySae.ts';
 import { RunReadings } from './runReadings.ts';
 import { mostActive, type SaeRunnerOptions } from './saeRunner.ts';
-import { float32Tensor, int64Tensor, openSession, type Session } from '../sessions/session.ts';
+import { openSession, type Session } from '../sessions/session.ts';
+import { float32Tensor, int64Tensor } from '../sessions/tensors.ts';
 import { cellLength } from '../analysis/windows.ts';
 
 /**

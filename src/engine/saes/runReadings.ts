@@ -5,7 +5,7 @@ import { residualReadings, type Residual } from '../../saes/residualsGraph.ts';
 import type { SaeReading } from '../analysis/cells.ts';
 import type { CellStatistics } from '../analysis/cellStatistics.ts';
 import { cellLength } from '../analysis/windows.ts';
-import { float32Values, indexValues, type Tensor } from '../sessions/session.ts';
+import { float32Values, indexValues, type Tensor } from '../sessions/tensors.ts';
 
 /** What a run of a reading graph gives. */
 export type Outputs = Readonly<Record<string, Tensor>>;

@@ -8,15 +8,8 @@ import {
   type Encoding,
   type PrefixErrors,
 } from '../../saes/reconstruct.ts';
-import {
-  float32Tensor,
-  float32Values,
-  indexValues,
-  openSession,
-  type Session,
-  type SessionOptions,
-  type Tensor,
-} from '../sessions/session.ts';
+import { openSession, type Session, type SessionOptions } from '../sessions/session.ts';
+import { float32Tensor, float32Values, indexValues, type Tensor } from '../sessions/tensors.ts';
 
 export interface SaeRunnerOptions {
   readonly threads: number;

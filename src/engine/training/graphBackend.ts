@@ -25,13 +25,8 @@ import type { TrainingSettings } from '../../training/settings.ts';
 import { openSparsity, type Sparsity } from '../../training/sparsity.ts';
 import { trainingTensors } from '../../training/trainingTensors.ts';
 import { GraphSessions } from './graphSessions.ts';
-import {
-  float32Tensor,
-  float32Values,
-  int64Tensor,
-  Tensor,
-  type Session,
-} from '../sessions/session.ts';
+import type { Session } from '../sessions/session.ts';
+import { float32Tensor, float32Values, int64Tensor, Tensor } from '../sessions/tensors.ts';
 
 export interface GraphBackendOptions {
   readonly device: Device;
