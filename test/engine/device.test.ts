@@ -219,6 +219,25 @@ describe('a device that nobody asked for', () => {
     assert.ok(!steps.slice(before).some(step => step.startsWith('Trying')));
   });
 
+  it('is no longer tried, nor told of, where the load has failed', async t => {
+    const program = await programIn(folder, 'endless', forever);
+    const choose = DeviceInUse.choose.bind(DeviceInUse);
+    const choosing = t.mock.method(
+      DeviceInUse,
+      'choose',
+      (...[asked, options]: Parameters<typeof choose>) => choose(asked, { ...options, program }),
+    );
+    const warnings: string[] = [];
+    const request = { path: join(folder, 'nowhere'), cacheFolder: folder, threads: 9 };
+    const load = loadModel({ ...request, device: 'webgpu' }, { warn: line => warnings.push(line) });
+    await assert.rejects(load, error => Failure.is(error, 'not-found'));
+    const [call] = choosing.mock.calls;
+    await assert.rejects(call?.result ?? Promise.resolve(), error =>
+      Failure.is(error, 'cancelled'),
+    );
+    assert.deepEqual(warnings, []);
+  });
+
   it('is compared with the fastest of a few runs on the CPU', async () => {
     const probe = await probeDevice('cpu', { threads: 1 });
     assert.ok(probe.works && probe.difference < 1e-6, JSON.stringify(probe));
