@@ -41,13 +41,9 @@ describe('a test run of a device', () => {
     [
       'computes nonsense',
       told({ ...good, difference: 0.2 }),
-      /different from the CPU's, by 0\.20 of/,
+      /different from the CPU's, by 0\.2 of/,
     ],
-    [
-      'is slow',
-      told({ ...good, milliseconds: 400 }),
-      /^its test run took 4\.0e\+2 ms, the CPU's 3\.0 ms$/,
-    ],
+    ['is slow', told({ ...good, milliseconds: 400 }), /^its test run took 400 ms, the CPU's 3 ms$/],
     [
       'fails',
       told({ failure: 'The run failed: VK_ERROR' }),
@@ -122,7 +118,7 @@ describe("a model that is to run on 'auto'", () => {
     assert.equal(device.device, 'directml');
     assert.deepEqual(warnings, [
       'CUDA is not used: no graphics card with CUDA was found.',
-      "WebGPU is not used: its test run took 40 ms, the CPU's 3.0 ms.",
+      "WebGPU is not used: its test run took 40 ms, the CPU's 3 ms.",
       "On DirectML, 3 of 40 operators of the test run were the CPU's: Gather, TopK.",
     ]);
     assert.equal(device.told.deviceNote, warnings.join(' '));
@@ -144,7 +140,7 @@ describe("a model that is to run on 'auto'", () => {
 describe('a device that nobody asked for', () => {
   for (const [threads, device, note] of [
     [3, 'webgpu', undefined],
-    [7, 'cpu', "WebGPU is not used: its test run took 3.0 ms, the CPU's 2.9 ms."],
+    [7, 'cpu', "WebGPU is not used: its test run took 3 ms, the CPU's 2.9 ms."],
   ] as const) {
     it(`is to be as fast as the CPU with the model's threads: ${threads}`, async () => {
       const source = `
