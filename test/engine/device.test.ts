@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { InferenceSession } from 'onnxruntime-node';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -7,6 +8,7 @@ import { Failure } from '../../src/common/failure.ts';
 import { candidates, obstacle } from '../../src/engine/devices/deviceCandidates.ts';
 import { DeviceInUse } from '../../src/engine/devices/deviceInUse.ts';
 import { probeDevice } from '../../src/engine/devices/deviceProbe.ts';
+import { hasFloat16 } from '../../src/engine/devices/probeRole.ts';
 import { deviceTrouble } from '../../src/engine/devices/deviceTrouble.ts';
 import { loadModel } from '../../src/engine/model/loadModel.ts';
 import { ModelRunner } from '../../src/engine/model/modelRunner.ts';
@@ -340,6 +342,27 @@ describe('what is said of a test run that failed', () => {
 });
 
 describe('where the operators of a graph ran', () => {
+  it("is where float16 is, or is not: the CPU's float32 in a device's place is none", async () => {
+    assert.equal(await hasFloat16('cpu'), false);
+    // Where the CPU takes the place of a device that has nothing of its own.
+    const create = InferenceSession.create.bind(InferenceSession);
+    const names: unknown[] = [];
+    const onCpu = async (
+      graph: Uint8Array,
+      { executionProviders, ...options }: InferenceSession.SessionOptions,
+    ) => {
+      names.push(executionProviders?.[0]);
+      return create(graph, options);
+    };
+    Object.assign(InferenceSession, { create: onCpu });
+    try {
+      assert.equal(await hasFloat16('coreml'), false);
+    } finally {
+      Object.assign(InferenceSession, { create });
+    }
+    assert.deepEqual(names, ['coreml']);
+  });
+
   it('is read from the profile of a run', async () => {
     const graph = new Graph();
     const x = graph.input('x', 'float32', ['T', 2]);
