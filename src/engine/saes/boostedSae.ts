@@ -34,11 +34,18 @@ export class BoostedSae implements ReadySae {
   ): Promise<BoostedSae> {
     const base = await SaeRunner.open(dictionary, options);
     const domains: DomainRunner[] = [];
-    for (const { dictionary: residual, first, maxK } of residuals) {
-      const runner = await SaeRunner.open(residual, { ...options, maxActive: maxK });
-      domains.push({ first, runner });
+    const sae = new BoostedSae(base, domains);
+    try {
+      for (const { dictionary: residual, first, maxK } of residuals) {
+        const runner = await SaeRunner.open(residual, { ...options, maxActive: maxK });
+        domains.push({ first, runner });
+      }
+    } catch (error) {
+      // As where memory is too small for them all: what is open would be held for good.
+      await sae.dispose();
+      throw error;
     }
-    return new BoostedSae(base, domains);
+    return sae;
   }
 
   get dictionary(): Dictionary {
