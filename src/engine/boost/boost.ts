@@ -86,6 +86,7 @@ class Boost {
     const { frozen, request, reporter } = this;
     const { signal, gate } = this.options;
     const { folder } = request;
+    const { threads } = request.model;
     await mkdir(folder, { recursive: true });
     const others = await this.otherDomains();
     reporter.enter('reading text');
@@ -148,9 +149,9 @@ class Boost {
       const variants = await calibrateVariants(
         { plain: plain.dictionary, mixed: mixed?.dictionary },
         { domain: fitted.windows, general: calibration.windows },
-        { k: request.k, threads: request.model.threads },
+        { k: request.k, threads, signal },
       );
-      const choice = await chooseVariant(variants, calibration.windows, request.model.threads);
+      const choice = await chooseVariant(variants, calibration.windows, { threads, signal });
       reporter.enter('measuring');
       const measured = await measureVariants(
         frozen,
@@ -158,7 +159,7 @@ class Boost {
         { domain: text.heldOut, general: heldOut },
         {
           others,
-          threads: request.model.threads,
+          threads,
           windows: windows.reported,
           signal,
           report: fraction => reporter.at(fraction),

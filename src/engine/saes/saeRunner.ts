@@ -1,3 +1,4 @@
+import { throwIfCancelled } from '../../common/cancelled.ts';
 import { Failure } from '../../common/failure.ts';
 import type { Device } from '../../contracts/engine.ts';
 import { largestK, outputWidthOf, type Dictionary } from '../../saes/dictionary.ts';
@@ -71,7 +72,7 @@ export class SaeRunner {
   }
 
   /** The strongest features of every token of `x` (T, D). */
-  async encode(x: Float32Array): Promise<Encoding> {
+  async encode(x: Float32Array, signal?: AbortSignal): Promise<Encoding> {
     const { inputWidth: D, width: F } = this.dictionary;
     const tokens = x.length / D;
     const k = this.maxK;
@@ -89,6 +90,7 @@ export class SaeRunner {
     // Pre-activations (T, F) of one run stay within 32 MB.
     const step = Math.max(16, Math.floor(2 ** 23 / F));
     for (let first = 0; first < tokens; first += step) {
+      throwIfCancelled(signal);
       const rows = x.subarray(first * D, (first + step) * D);
       const result = await this.session.run({
         x: float32Tensor(rows, [rows.length / D, D]),
