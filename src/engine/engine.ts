@@ -20,6 +20,9 @@ import { ModelRunner } from './model/modelRunner.ts';
 import { saeCard } from './saes/saeCard.ts';
 import { runtimeVersion } from './sessions/session.ts';
 
+/** What to do about a device that failed: this process does not try it again. */
+const again = 'Restart Engine tries it again.';
+
 /** One model and one SAE with its domains at a time, and the answers to everything that is asked of them. */
 export class Engine {
   private readonly analysisOptions: AnalysisOptions;
@@ -38,7 +41,11 @@ export class Engine {
     const weightBytes = model.weightBytes + (sae?.weightBytes ?? 0);
     const { precision } = model.info;
     const residentBytes = process.memoryUsage.rss();
-    return { ...model.on.state, precision, weightBytes, residentBytes };
+    const { note, ...state } = model.on.state;
+    return {
+      ...{ ...state, precision, weightBytes, residentBytes },
+      ...(note !== undefined && { note: state.failed ? `${note} ${again}` : note }),
+    };
   });
 
   constructor(analysisOptions: AnalysisOptions = {}) {

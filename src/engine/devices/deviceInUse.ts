@@ -113,7 +113,9 @@ export class DeviceInUse {
     this.failed = true;
     this.placement = undefined;
     const end = endOf(why);
-    this.tell(`${deviceNames[device]} ${end}, and the CPU goes on: ${why.message}`);
+    // Drivers end some sentences with a stop, and some not.
+    const reason = why.message.trimEnd().replace(/\.?$/, '.');
+    this.tell(`${deviceNames[device]} ${end}, and the CPU goes on: ${reason}`);
     // A model that is too large for it says nothing of other models.
     if (why.code === 'out-of-memory') forgetDevice(device, this.options);
     else recordFailure(device, this.options, `it ${end} in an earlier run`);
