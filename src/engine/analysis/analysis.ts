@@ -1,3 +1,4 @@
+import { throwIfCancelled } from '../../common/cancelled.ts';
 import { Failure } from '../../common/failure.ts';
 import type { AnalysisPart, AnalysisSummary, AnalyzeRequest } from '../../contracts/engine.ts';
 import type { Hook } from '../../contracts/hooks.ts';
@@ -97,7 +98,7 @@ export class Analysis {
     context: AnalysisContext,
   ): Promise<AnalysisSummary> {
     const started = performance.now();
-    context.signal.throwIfAborted();
+    throwIfCancelled(context.signal);
     requireAnalyzable(text);
     const { contextLength } = this.model.config;
     const shape = windowShape(
@@ -191,7 +192,7 @@ export class Analysis {
     const { start, end, first, signal } = request;
     const { x, target, lead, ...block } = await this.runBlock(document, request);
     try {
-      signal.throwIfAborted();
+      throwIfCancelled(signal);
       if (first >= end) return { block, cells: [] };
       const sae = await this.sae.read({
         ...{ x, target },
