@@ -2,7 +2,7 @@ import { formatBytes, formatFigure } from '../common/numbers.ts';
 import { deviceNames, type DeviceReport } from '../contracts/devices.ts';
 import type { DevicesResult } from '../contracts/commandLine.ts';
 import type { Device } from '../contracts/engine.ts';
-import { obstacle } from '../engine/devices/deviceCandidates.ts';
+import { obstacle } from '../engine/devices/machineDevices.ts';
 import { placementText } from '../engine/devices/deviceInUse.ts';
 import { probeDevice } from '../engine/devices/deviceProbe.ts';
 import { usage } from './arguments.ts';

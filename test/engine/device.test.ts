@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Failure } from '../../src/common/failure.ts';
-import { candidates, obstacle } from '../../src/engine/devices/deviceCandidates.ts';
+import { devicesToTry, obstacle } from '../../src/engine/devices/machineDevices.ts';
 import { DeviceInUse } from '../../src/engine/devices/deviceInUse.ts';
 import { probeDevice } from '../../src/engine/devices/deviceProbe.ts';
 import { hasFloat16 } from '../../src/engine/devices/probeRole.ts';
@@ -114,7 +114,7 @@ describe("a model that is to run on 'auto'", () => {
     const warnings: string[] = [];
     const device = await DeviceInUse.choose('auto', {
       program: await program('several', source),
-      candidates: ['cuda', 'webgpu', 'directml', 'coreml'],
+      devices: ['cuda', 'webgpu', 'directml', 'coreml'],
       warn: line => warnings.push(line),
     });
     assert.equal(device.device, 'directml');
@@ -149,8 +149,8 @@ describe('a device that nobody asked for', () => {
         const cpuMilliseconds = process.argv.includes('--threads=7') ? 2.9 : 3;
         process.send({ difference: 0, milliseconds: 3, cpuMilliseconds, float16: false }); ${forever}`;
       const path = await program('asFast', source);
-      const candidates = ['webgpu'] as const;
-      const use = await DeviceInUse.choose('auto', { program: path, threads, candidates });
+      const devices = ['webgpu'] as const;
+      const use = await DeviceInUse.choose('auto', { program: path, threads, devices });
       assert.deepEqual([use.device, use.state.note], [device, note]);
     });
   }
@@ -164,7 +164,7 @@ describe('a device that nobody asked for', () => {
     const tried: string[] = [];
     const options = {
       program: path,
-      candidates: ['webgpu'] as const,
+      devices: ['webgpu'] as const,
       trying: (device: string) => tried.push(device),
     };
     const reasons = [];
@@ -185,7 +185,7 @@ describe('a device that nobody asked for', () => {
   ] as const) {
     it(`is no longer known to work where it fails after its test run: ${code}`, async () => {
       const path = await program(`later-${code}`, told(good));
-      const options = { program: path, candidates: ['webgpu'] as const };
+      const options = { program: path, devices: ['webgpu'] as const };
       const use = await DeviceInUse.choose('auto', options);
       use.sessionOptions.deviceFailed?.(new Failure(code, message));
       const later = [];
@@ -211,7 +211,7 @@ describe('a device that nobody asked for', () => {
     const request = { path: fixture('architectures/llama'), cacheFolder: folder, threads: 5 };
     const report = ({ step }: { step: string }) => steps.push(step);
     await loadModel({ ...request, device: 'auto' }, { report });
-    if (candidates().length > 0) assert.match(steps.at(-1) ?? '', /^Trying /);
+    if (devicesToTry().length > 0) assert.match(steps.at(-1) ?? '', /^Trying /);
     const before = steps.length;
     await loadModel({ ...request, device: 'auto' }, { report });
     assert.ok(!steps.slice(before).some(step => step.startsWith('Trying')));
@@ -295,7 +295,7 @@ describe('the devices of a machine', () => {
   ];
   for (const [machine, devices] of machines) {
     it(`are tried in this order: ${machine}`, () => {
-      assert.deepEqual(candidates(machine, false), devices);
+      assert.deepEqual(devicesToTry(machine, false), devices);
       for (const device of ['webgpu', 'directml', 'coreml'] as const) {
         assert.equal(obstacle(device, machine) === undefined, devices.includes(device), device);
       }
@@ -303,7 +303,7 @@ describe('the devices of a machine', () => {
   }
 
   it('are CUDA first, where its libraries are there', () => {
-    assert.deepEqual(candidates('linux-x64', true), ['cuda', 'webgpu']);
+    assert.deepEqual(devicesToTry('linux-x64', true), ['cuda', 'webgpu']);
     assert.equal(obstacle('cuda', 'linux-x64', true), undefined);
     assert.match(
       obstacle('cuda', 'linux-x64', false) ?? '',

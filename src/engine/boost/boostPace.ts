@@ -46,7 +46,12 @@ export async function boostPace(
   if (!window) throw new Error('there is no window');
   const computing = await secondsOf(() => source.read(1, 1, signal));
   const folder = await mkdtemp(join(tmpdir(), 'loupe-pace-'));
-  const trainer = await openTrainer(frozen, repeated(window, source), { ...asked, folder }, signal);
+  const trainer = await openTimedTrainer(
+    frozen,
+    repeated(window, source),
+    { ...asked, folder },
+    signal,
+  );
   try {
     const training = await secondsOfStep(trainer, signal);
     const watching = await secondsOf(() => trainer.measure(trainer.rowsOf([window])));
@@ -80,7 +85,7 @@ export async function boostPace(
   }
 }
 
-async function openTrainer(
+async function openTimedTrainer(
   frozen: FrozenBase,
   source: ActivationSource,
   asked: PaceSettings & { readonly folder: string },

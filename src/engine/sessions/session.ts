@@ -54,7 +54,7 @@ export interface InPlaceOfDevice {
 export class Session {
   private session: InferenceSession;
   private instead: InPlaceOfDevice | undefined;
-  private onDevice: boolean;
+  private isOnDevice: boolean;
   /** The move to what goes in the device's place, once one has begun: runs wait for it. */
   private moving: Promise<void> | undefined;
   private readonly left: readonly string[];
@@ -63,11 +63,11 @@ export class Session {
   constructor(
     session: InferenceSession,
     instead?: InPlaceOfDevice,
-    { onDevice = !!instead, left = [] }: { onDevice?: boolean; left?: readonly string[] } = {},
+    { isOnDevice = !!instead, left = [] }: { isOnDevice?: boolean; left?: readonly string[] } = {},
   ) {
     this.session = session;
     this.instead = instead;
-    this.onDevice = onDevice;
+    this.isOnDevice = isOnDevice;
     this.left = left;
   }
 
@@ -85,7 +85,7 @@ export class Session {
     if (moving) await moving;
     this.requireLoaded();
     const reliesOnDevice = Object.values(feeds).some(({ location }) => location !== 'cpu');
-    if (reliesOnDevice && !this.onDevice) throw new LostWithDevice();
+    if (reliesOnDevice && !this.isOnDevice) throw new LostWithDevice();
     try {
       return await this.fetched(feeds, fetches);
     } catch (error) {
@@ -126,7 +126,7 @@ export class Session {
    * stay on the device, the graph's first, are fetched with every run.
    */
   private async fetched(feeds: Readonly<Record<string, Tensor>>, fetches: readonly string[]) {
-    if (!this.onDevice || this.left.length === 0) return this.session.run(feeds, fetches);
+    if (!this.isOnDevice || this.left.length === 0) return this.session.run(feeds, fetches);
     const outputs = await this.session.run(feeds, [...new Set([...this.left, ...fetches])]);
     for (const name of this.left) if (!fetches.includes(name)) outputs[name]?.dispose();
     return outputs;
@@ -134,7 +134,7 @@ export class Session {
 
   private async leaveDevice({ open, deviceFailed }: InPlaceOfDevice, why: Failure): Promise<void> {
     this.instead = undefined;
-    this.onDevice = false;
+    this.isOnDevice = false;
     // What is left of a session on a lost device may not even be let go of.
     await this.session.release().catch(() => undefined);
     this.session = await open();
@@ -165,7 +165,7 @@ export async function openSession(
   if (device === 'cpu') return new Session(await first);
   const instead = deviceFailed && { open: async () => open('cpu'), deviceFailed };
   try {
-    return new Session(await first, instead, { onDevice: true, left: options.left ?? [] });
+    return new Session(await first, instead, { isOnDevice: true, left: options.left ?? [] });
   } catch (error) {
     if (!deviceFailed) throw error;
     const session = new Session(await open('cpu'));
