@@ -2,10 +2,9 @@ import { outputWidthOf, type Dictionary } from '../../saes/dictionary.ts';
 import { gramOf } from '../../saes/reconstruct.ts';
 import { here } from '../sessions/activations.ts';
 import type { Residual } from '../../saes/residualsGraph.ts';
-import type { ReadRequest } from '../analysis/analysis.ts';
-import type { SaeReading } from '../analysis/cells.ts';
 import { cellStatistics } from '../analysis/cellStatistics.ts';
 import type { ReadySae } from './readySae.ts';
+import type { ReadRequest, SaeReading } from './saeReading.ts';
 import { SaeRunner, type SaeRunnerOptions } from './saeRunner.ts';
 
 /** A domain's residual SAE, ready to run; `first` is the number of its feature 0 among all features. */
