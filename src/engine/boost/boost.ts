@@ -1,5 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Failure } from '../../common/failure.ts';
 import type { Gate } from '../../common/gate.ts';
 import type { BoostReport } from '../../contracts/boostReport.ts';
 import type { BoostProgress, BoostRequest } from '../../contracts/trainer.ts';
@@ -143,7 +144,7 @@ class Boost {
         });
       }
       const { plain, mixed } = trained;
-      if (!plain) throw new Error('nothing was trained');
+      if (!plain) throw new Failure('internal', 'Nothing was trained.');
       reporter.enter('calibrating');
       const fitted = await sample(domainSource, windows.calibrated, signal);
       const variants = await calibrateVariants(

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { Failure } from '../../common/failure.ts';
 import { formatFigure } from '../../common/numbers.ts';
 import type { BoostReport, VariantName } from '../../contracts/boostReport.ts';
 import type { BoostRequest } from '../../contracts/trainer.ts';
@@ -23,7 +24,7 @@ export async function writeVariants(
     await writeSaeLens(variant.dictionary, join(folder, folderOf(variant.name, name)), 'F32');
   }
   const chosen = variants.find(variant => variant.name === name);
-  if (!chosen) throw new Error(`there is no variant ${name}`);
+  if (!chosen) throw new Failure('internal', `There is no variant ${name}.`);
   return chosen;
 }
 

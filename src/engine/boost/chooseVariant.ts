@@ -1,3 +1,4 @@
+import { Failure } from '../../common/failure.ts';
 import type { VariantName } from '../../contracts/boostReport.ts';
 import type { Dictionary } from '../../saes/dictionary.ts';
 import type { ActivationWindow } from '../../training/activations/activations.ts';
@@ -36,7 +37,7 @@ export async function chooseVariant(
   options: ChoiceOptions,
 ): Promise<Choice> {
   const plain = variants.find(({ name }) => name === 'plain');
-  if (!plain) throw new Error('there is no plain variant');
+  if (!plain) throw new Failure('internal', 'There is no plain variant.');
   const { evChange, tokens } = await changeBy(plain.dictionary, general, options);
   const isMixed = variants.some(({ name }) => name === 'mixed');
   const unmixed = evChange < -toleratedLoss ? 'calibrated' : 'plain';

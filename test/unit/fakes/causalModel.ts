@@ -1,8 +1,6 @@
 import type { Hook } from '../../../src/contracts/hooks.ts';
 import { here } from '../../../src/engine/sessions/activations.ts';
-import type {
-  AnalysisModel,
-} from '../../../src/engine/analysis/analysis.ts';
+import type { AnalysisModel } from '../../../src/engine/analysis/analysis.ts';
 import { cellStatistics } from '../../../src/engine/analysis/cellStatistics.ts';
 import { KeyValueCache } from '../../../src/engine/model/keyValueCache.ts';
 import type { Tokenizer } from '../../../src/models/model.ts';
