@@ -108,16 +108,14 @@ export class SaeRunner {
     return { k, features, activations, scale, start };
   }
 
-  /** |x - xhat_k|^2 for every prefix k = 1..K, (T, K); x as `targetOf` gives it. */
-  squaredErrors(x: Float32Array, encoding: Encoding): Float32Array {
-    return prefixErrors(this.dictionary, x, encoding).squaredError;
-  }
-
-  /** The same, with its inner products with what residual SAEs add, n times (T, D). */
+  /**
+   * |x - xhat_k|^2 for every prefix k = 1..K, (T, K), x as `targetOf` gives it; with its inner products with what residual SAEs
+   * add, n times (T, D).
+   */
   prefixErrors(
     x: Float32Array,
     encoding: Encoding,
-    residuals: readonly Float32Array[],
+    residuals: readonly Float32Array[] = [],
   ): PrefixErrors {
     return prefixErrors(this.dictionary, x, encoding, residuals);
   }
