@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Random } from '../src/common/random.ts';
-import { float32ToBfloat16 } from '../src/common/float16.ts';
+import { float32ToBfloat16 } from '../test/fixtures/bfloat16.ts';
 import { ModelRunner } from '../src/engine/model/modelRunner.ts';
 
 /*

@@ -1,7 +1,8 @@
 // Training step of an SAE against PyTorch's, against the encoder's product alone, and hierarchical against plain TopK:
 // interleaved rounds in one run. `LOUPE_PYTHON` names a Python with torch; without it, PyTorch is left out.
 import { fileURLToPath } from 'node:url';
-import { float32Tensor, openSession } from '../src/engine/sessions/session.ts';
+import { openSession } from '../src/engine/sessions/session.ts';
+import { float32Tensor } from '../src/engine/sessions/tensors.ts';
 import { Graph } from '../src/onnx/graph.ts';
 import { median, ratio, takeTurns, timed, type Contestant } from './parts/contestants.ts';
 import { startStepPeer } from './parts/stepPeer.ts';

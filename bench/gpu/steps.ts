@@ -1,6 +1,7 @@
 import type { Device } from '../../src/contracts/engine.ts';
 import { GraphBackend } from '../../src/engine/training/graphBackend.ts';
-import { float32Tensor, openSession } from '../../src/engine/sessions/session.ts';
+import { openSession } from '../../src/engine/sessions/session.ts';
+import { float32Tensor } from '../../src/engine/sessions/tensors.ts';
 import { keepsOutputs } from '../../src/onnx/devices.ts';
 import { Graph } from '../../src/onnx/graph.ts';
 import { median, takeTurns, timed, type Contestant } from '../parts/contestants.ts';

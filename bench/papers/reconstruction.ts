@@ -30,7 +30,7 @@ export async function reconstructionAtEveryK(
     for (const { activations: x } of await source.read(w, 1, signal)) {
       const excluded = excludedTokens(x, D, true, tokenPolicy);
       const encoding = await sae.encode(x);
-      const squaredErrors = sae.squaredErrors(x, encoding); // (T, K)
+      const { squaredError } = sae.prefixErrors(x, encoding); // (T, K)
       excluded.forEach((isExcluded, t) => {
         if (isExcluded) return;
         tokens++;
@@ -40,7 +40,7 @@ export async function reconstructionAtEveryK(
           squares += value * value;
         }
         for (let j = 0; j < K; j++) {
-          errors[j] = (errors[j] ?? 0) + (squaredErrors[t * K + j] ?? NaN);
+          errors[j] = (errors[j] ?? 0) + (squaredError[t * K + j] ?? NaN);
           if (!((encoding.activations[t * K + j] ?? 0) > 0)) continue;
           active[j] = (active[j] ?? 0) + 1;
           const f = encoding.features[t * K + j] ?? 0;

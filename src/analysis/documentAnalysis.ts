@@ -73,7 +73,6 @@ export class DocumentAnalysis {
   private readonly tokens = new AnalyzedTokens();
   private readonly features: number;
   private readonly maxK: number;
-  private running = false;
   /** Errors as they were before an edit: an analysis cut by an edit has no EV of its own until the next one ends. */
   private errorsBeforeEdit: ErrorSums | undefined;
   private errors: ErrorSums | undefined;
@@ -90,13 +89,7 @@ export class DocumentAnalysis {
     return this.tokens.count;
   }
 
-  /** True between the start of an analysis and its end: parts are still to come. */
-  get isPartial(): boolean {
-    return this.running;
-  }
-
   begin(): void {
-    this.running = true;
     this.tokens.begin();
   }
 
@@ -107,7 +100,6 @@ export class DocumentAnalysis {
   }
 
   finish(summary: Pick<AnalysisSummary, 'tokens'>): void {
-    this.running = false;
     this.errorsBeforeEdit = undefined;
     this.tokens.finish(summary.tokens);
     this.changed();

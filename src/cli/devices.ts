@@ -1,8 +1,8 @@
-import { formatBytes } from '../common/numbers.ts';
+import { formatBytes, formatFigure } from '../common/numbers.ts';
 import { deviceNames, type DeviceReport } from '../contracts/devices.ts';
 import type { DevicesResult } from '../contracts/commandLine.ts';
 import type { Device } from '../contracts/engine.ts';
-import { obstacle } from '../engine/devices/deviceCandidates.ts';
+import { obstacle } from '../engine/devices/machineDevices.ts';
 import { placementText } from '../engine/devices/deviceInUse.ts';
 import { probeDevice } from '../engine/devices/deviceProbe.ts';
 import { usage } from './arguments.ts';
@@ -53,7 +53,7 @@ function lineOf(report: DeviceReport): string {
   if (!works) return `${name}  no: ${reason ?? 'for no known reason.'}`;
   const memory = [report.weightBytes, report.residentBytes].map(bytes => formatBytes(bytes ?? 0));
   const facts = [
-    `small run: ${ratio.toPrecision(2)} times the CPU's time`,
+    `small run: ${formatFigure(ratio)} times the CPU's time`,
     float16 ? 'float16 too' : 'no float16',
     `${memory[0]} of weights in a process of ${memory[1]}`,
   ];

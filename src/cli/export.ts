@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { formatFigure } from '../common/numbers.ts';
 import type { ExportResult } from '../contracts/commandLine.ts';
 import { exportFormats, exportSae } from '../engine/saes/exportSae.ts';
 import {
@@ -55,7 +56,7 @@ export const exportCommand: Command = {
       `EV ${ev.toFixed(4)}, CE ${ce.toFixed(4)}, L0 ${l0.toFixed(1)}`;
     return [
       head,
-      `Not exact: the base keeps its ${k} strongest features, the export those above ${threshold.toPrecision(4)}.`,
+      `Not exact: the base keeps its ${k} strongest features, the export those above ${formatFigure(threshold, 4)}.`,
       `On ${tokens} tokens: top-k sum ${figures(topK)}; export ${figures(jumprelu)}.`,
     ].join('\n');
   },

@@ -1,5 +1,5 @@
 /**
- * IEEE 754 binary16 and bfloat16, exact both ways, rounding to nearest even. Node 20 has no Float16Array, so 16-bit
+ * IEEE 754 binary16, exact both ways, rounding to nearest even, and bfloat16 as it is read. Node 20 has no Float16Array, so 16-bit
  * numbers are kept as their bits.
  */
 
@@ -25,18 +25,6 @@ export function bfloat16ToFloat32(bits: Uint16Array): Float32Array {
   const target = asBits(values);
   for (let i = 0; i < bits.length; i++) target[i] = (bits[i] ?? 0) << 16;
   return values;
-}
-
-/** Float32 numbers rounded to the nearest bfloat16, ties to even. */
-export function float32ToBfloat16(values: Float32Array): Uint16Array {
-  const source = asBits(values);
-  const bits = new Uint16Array(values.length);
-  for (let i = 0; i < bits.length; i++) {
-    const x = source[i] ?? 0;
-    const isNaN = (x & 0x7fffffff) > 0x7f800000;
-    bits[i] = isNaN ? (x >>> 16) | 0x40 : (x + 0x7fff + ((x >>> 16) & 1)) >>> 16;
-  }
-  return bits;
 }
 
 function asBits(values: Float32Array): Uint32Array {

@@ -9,6 +9,11 @@ export function isKnown(value: number): boolean {
   return Number.isFinite(value);
 }
 
+/** A measured figure, without an exponent at ordinary sizes: "250", "3.1", "0.2". */
+export function formatFigure(value: number, digits = 2): string {
+  return String(Number(value.toPrecision(digits)));
+}
+
 /** A fraction as a percentage with two significant digits at least. */
 export function formatPercent(fraction: number): string {
   if (!isKnown(fraction)) return '–';

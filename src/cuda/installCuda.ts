@@ -1,5 +1,5 @@
 import { mkdir, rm, stat, statfs, symlink } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Failure } from '../common/failure.ts';
 import { formatBytes } from '../common/numbers.ts';
 import { downloadFile } from '../hub/downloadFile.ts';
@@ -145,17 +145,12 @@ async function fromPackage(
   await makeRuntime(modules, folder, { ...origin, add });
 }
 
-/** onnxruntime has the provider for Linux on x64 alone, and Windows has DirectML. */
-function requireMachine(): void {
-  const { platform, arch } = process;
-  if (platform === 'linux' && arch === 'x64') return;
-  throw new Failure(
-    'unsupported',
-    `onnxruntime-node has CUDA on Linux x64; this is ${platform}-${arch}.`,
-    {
-      action: 'Use webgpu.',
-    },
-  );
+/** onnxruntime has the provider for Linux on x64 alone; WebGPU it has on Windows and macOS too, on other Linuxes nothing but the CPU. */
+export function requireMachine(machine = `${process.platform}-${process.arch}`): void {
+  if (machine === 'linux-x64') return;
+  throw new Failure('unsupported', `onnxruntime-node has CUDA on Linux x64; this is ${machine}.`, {
+    action: /^(win32|darwin)-/.test(machine) ? 'Use webgpu.' : 'Use cpu.',
+  });
 }
 
 async function requireSpace(
@@ -167,7 +162,7 @@ async function requireSpace(
   if (free >= bytes) return;
   throw new Failure(
     'no-space',
-    `CUDA's libraries need ${formatBytes(bytes)}, the disk of ${dirname(folder)} has ${formatBytes(free)} free.`,
+    `CUDA's libraries need ${formatBytes(bytes)}, the disk of ${folder} has ${formatBytes(free)} free.`,
     { action: 'Free some space and try again: what has arrived is kept.' },
   );
 }

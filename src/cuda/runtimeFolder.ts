@@ -34,7 +34,7 @@ export function runtimeVersionIn(modules: string): string {
 
 /** Where under a storage folder the runtime with CUDA's libraries is, of one version of onnxruntime. */
 export function runtimeFolder(storage: string, version: string): string {
-  return join(storage, `onnxruntime-cuda-${version}`);
+  return join(storage, `${prefix}${version}`);
 }
 
 /** The same with libraries that the user has elsewhere: beside that with the downloaded ones. */
@@ -50,6 +50,12 @@ export async function isRuntimeFrom(folder: string, path: string): Promise<boole
 }
 
 const origin = 'origin.json';
+
+const prefix = 'onnxruntime-cuda-';
+/** In the names of those that are not yet whole. */
+const unfinished = '.new-';
+/** Milliseconds that one of them may take: a day. */
+const oldest = 24 * 3600 * 1000;
 
 async function originOf(path: string): Promise<string> {
   const { mtimeMs, size } = await stat(path).catch(() => ({ mtimeMs: 0, size: 0 }));
@@ -80,7 +86,8 @@ export async function makeRuntime(
   { from, add }: RuntimeLibraries,
 ): Promise<void> {
   await mkdir(dirname(folder), { recursive: true });
-  const made = await mkdtemp(`${folder}.new-`);
+  await sweep(dirname(folder));
+  const made = await mkdtemp(`${folder}${unfinished}`);
   try {
     const into = join(made, 'node_modules');
     for (const path of packages) await linkAll(join(modules, ...path), join(into, ...path));
@@ -90,6 +97,19 @@ export async function makeRuntime(
     await putInPlace(made, folder);
   } finally {
     await rm(made, { recursive: true, force: true });
+  }
+}
+
+/** Deletes what a process that was ended left behind: what another window is at is younger. */
+async function sweep(storage: string): Promise<void> {
+  const names = (await readdir(storage)).filter(
+    name => name.startsWith(prefix) && name.includes(unfinished),
+  );
+  for (const path of names.map(name => join(storage, name))) {
+    const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Infinity }));
+    if (Date.now() - mtimeMs < oldest) continue;
+    // Of no use, but not in the way either.
+    await rm(path, { recursive: true, force: true }).catch(() => undefined);
   }
 }
 

@@ -1,6 +1,5 @@
 import { Failure } from '../common/failure.ts';
 import {
-  engineProtocol,
   type EngineContract,
   type LoadProgress,
   type ModelInfo,
@@ -11,6 +10,7 @@ import {
 import type { CallContext, Handlers } from '../messages/calls.ts';
 import type { AnalysisOptions } from './analysis/analysis.ts';
 import { asFailure } from './asFailure.ts';
+import { hello } from './hello.ts';
 import { DeviceWatch } from './devices/deviceWatch.ts';
 import { LayerMaps } from './lime/layerMaps.ts';
 import { LoadedSae, readSaes } from './saes/loadedSae.ts';
@@ -18,7 +18,9 @@ import { lookAtModel } from './model/lookAtModel.ts';
 import { lookAtSae } from './saes/lookAtSae.ts';
 import { ModelRunner } from './model/modelRunner.ts';
 import { saeCard } from './saes/saeCard.ts';
-import { runtimeVersion } from './sessions/session.ts';
+
+/** What to do about a device that failed: this process does not try it again. */
+const again = 'Restart Engine tries it again.';
 
 /** One model and one SAE with its domains at a time, and the answers to everything that is asked of them. */
 export class Engine {
@@ -38,7 +40,11 @@ export class Engine {
     const weightBytes = model.weightBytes + (sae?.weightBytes ?? 0);
     const { precision } = model.info;
     const residentBytes = process.memoryUsage.rss();
-    return { ...model.on.state, precision, weightBytes, residentBytes };
+    const { note, ...state } = model.on.state;
+    return {
+      ...{ ...state, precision, weightBytes, residentBytes },
+      ...(note !== undefined && { note: state.failed ? `${note} ${again}` : note }),
+    };
   });
 
   constructor(analysisOptions: AnalysisOptions = {}) {
@@ -46,18 +52,7 @@ export class Engine {
   }
 
   readonly handlers: Handlers<EngineContract> = {
-    hello: ({ protocol }) => {
-      if (protocol === engineProtocol) {
-        return { protocol, pid: process.pid, runtime: runtimeVersion };
-      }
-      throw new Failure(
-        'mismatch',
-        `The engine speaks protocol ${engineProtocol}, not ${protocol}.`,
-        {
-          action: 'Reload the window: Loupe was updated meanwhile.',
-        },
-      );
-    },
+    hello: hello('engine'),
     loadModel: (request, context) => this.inTurn(() => this.loadModel(request, context)),
     loadSae: (request, context) => this.inTurn(() => this.loadSae(request, context)),
     analyze: async (request, { signal, report }) => {

@@ -1,5 +1,6 @@
 import { mkdir, realpath, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
+import { throwIfCancelled } from '../common/cancelled.ts';
 import { Failure } from '../common/failure.ts';
 import { formatBytes } from '../common/numbers.ts';
 import { downloadFile } from './downloadFile.ts';
@@ -58,7 +59,7 @@ export async function download(
   const total = files.reduce((sum, { size }) => sum + size, 0);
   let before = 0;
   for (const { file, target } of wanted) {
-    signal.throwIfAborted();
+    throwIfCancelled(signal);
     await requireWithin(target, into);
     const path = file.path.split('/').map(encodeURIComponent).join('/');
     const url = hub.address(

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { throwIfCancelled } from '../common/cancelled.ts';
 import { Failure } from '../common/failure.ts';
 import { answerFailure, isWorthRetrying } from './answerFailure.ts';
 import type { HubSettings } from './hubSettings.ts';
@@ -75,7 +76,7 @@ export class HubClient {
       try {
         return await attempt();
       } catch (error) {
-        signal.throwIfAborted();
+        throwIfCancelled(signal);
         const wait = isWorthRetrying(error);
         if (arrived() > most) [most, turn] = [arrived(), 0];
         if (wait === undefined || wait > maxRetryAfter || turn >= this.retries) throw error;

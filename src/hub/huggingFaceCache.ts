@@ -1,5 +1,6 @@
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { throwIfCancelled } from '../common/cancelled.ts';
 import type { FoundThing } from '../contracts/foundThing.ts';
 import { findInFolder } from './findInFolder.ts';
 import { huggingFaceHome, type Environment } from './hubSettings.ts';
@@ -17,7 +18,7 @@ export async function findInHuggingFaceCache(
 ): Promise<FoundThing[]> {
   const found: FoundThing[] = [];
   for (const entry of await readdir(cache).catch(() => [])) {
-    signal.throwIfAborted();
+    throwIfCancelled(signal);
     const [, id] = /^models--(.+)$/.exec(entry) ?? [];
     if (id === undefined) continue;
     const root = await snapshot(join(cache, entry));

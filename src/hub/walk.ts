@@ -1,5 +1,6 @@
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { throwIfCancelled } from '../common/cancelled.ts';
 
 /** A folder and what lies in it; links count as what they lead to. */
 export interface WalkedFolder {
@@ -36,7 +37,7 @@ export async function* walk(
   for (let depth = 0; depth <= limits.depth && level.length > 0; depth++) {
     const next: string[] = [];
     for (const path of level) {
-      signal.throwIfAborted();
+      throwIfCancelled(signal);
       if (entries > limits.entries || performance.now() > until) return;
       const real = await realpath(path).catch(() => undefined);
       if (real === undefined || seen.has(real)) continue;

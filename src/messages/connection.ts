@@ -25,7 +25,7 @@ export interface Connection extends Disposable {
 
 /**
  * Starts talking over a port. vscode-jsonrpc must have been given its platform before: import this through
- * childProcess.ts, panel.ts, webview.ts or inMemory.ts, which do so.
+ * childProcess.ts, panel.ts or webview.ts, which do so.
  */
 export function connect(port: Port): Connection {
   const owned = new DisposableStore();

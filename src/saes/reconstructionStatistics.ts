@@ -1,3 +1,4 @@
+import { Failure } from '../common/failure.ts';
 import type { Encoding } from './reconstruct.ts';
 
 /** How well an SAE, or a sum of several, reconstructs. */
@@ -86,7 +87,7 @@ export class ReconstructionStatistics {
   /** Of the reconstruction `index`, once tokens were counted. */
   figures(index: number): ReconstructionFigures {
     const sums = this.reconstructions[index];
-    if (!sums) throw new Error(`reconstruction ${index} was not counted`);
+    if (!sums) throw new Failure('internal', `Reconstruction ${index} was not counted.`);
     const { squaredError, cosine, active, fired } = sums;
     const n = this.tokens;
     let squaredMean = 0;

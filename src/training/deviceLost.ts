@@ -11,7 +11,7 @@ export function deviceLost(device: string, error: unknown): Failure {
 }
 
 /** Does the work on a device; whatever goes wrong there is the device's. */
-export async function onDevice<T>(device: string, work: () => Promise<T>): Promise<T> {
+export async function orDeviceLost<T>(device: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {

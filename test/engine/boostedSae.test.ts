@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { Failure } from '../../src/common/failure.ts';
 import { Random } from '../../src/common/random.ts';
 import { BoostedSae } from '../../src/engine/saes/boostedSae.ts';
-import { cellsOf, type SaeReading } from '../../src/engine/analysis/cells.ts';
+import { cellsOf } from '../../src/engine/analysis/cells.ts';
+import type { SaeReading } from '../../src/engine/saes/saeReading.ts';
 import { SaeRunner } from '../../src/engine/saes/saeRunner.ts';
 import type { Dictionary } from '../../src/saes/dictionary.ts';
 import { requireResidual } from '../../src/saes/requireResidual.ts';
@@ -105,6 +107,24 @@ describe('a base with the residual SAEs of domains', () => {
     }
     assert.ok(fired > T, `${fired} domain features fired`);
     assert.ok(largest < 1e-5, `errors differ by ${largest}`);
+  });
+
+  it('lets go of what is open where another cannot be opened', async t => {
+    const opened: SaeRunner[] = [];
+    const open = SaeRunner.open.bind(SaeRunner);
+    t.mock.method(SaeRunner, 'open', async (...args: Parameters<typeof open>) => {
+      if (opened.length === 2) throw new Failure('out-of-memory', 'no room');
+      const runner = await open(...args);
+      opened.push(runner);
+      return runner;
+    });
+    const domains = residuals.map((dictionary, i) => ({ dictionary, first: 40 + i, maxK: 5 }));
+    const boosted = BoostedSae.open(base, domains, { threads: 1 });
+    await assert.rejects(boosted, error => Failure.is(error, 'out-of-memory'));
+    assert.equal(opened.length, 2);
+    for (const runner of opened) {
+      await assert.rejects(runner.encode(x), error => Failure.is(error, 'stopped'));
+    }
   });
 
   it('numbers the features of domains after those of the base', async () => {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { Failure } from '../../src/common/failure.ts';
 import type { VariantName } from '../../src/contracts/boostReport.ts';
+import { calibrateVariants } from '../../src/engine/boost/boostVariants.ts';
 import { chooseVariant } from '../../src/engine/boost/chooseVariant.ts';
 import type { Variant } from '../../src/engine/boost/boostMeasure.ts';
 import type { ActivationWindow } from '../../src/training/activations/activations.ts';
@@ -34,6 +36,8 @@ function change(gain: number): number {
   return (1 - (2 + 2 * (1 - gain) ** 2) / 20 - 0.8) / 0.8;
 }
 
+const options = { threads: 1, signal: new AbortController().signal };
+
 describe('chooseVariant', () => {
   for (const [gain, name] of [
     [0.5, 'plain'],
@@ -42,16 +46,31 @@ describe('chooseVariant', () => {
   ] as const) {
     it(`takes the ${name} variant where the plain one changes general EV by ${(100 * change(gain)).toFixed(2)} %`, async () => {
       const variants = [variant('plain', gain), variant('calibrated', 0)];
-      const choice = await chooseVariant(variants, general, 1);
+      const choice = await chooseVariant(variants, general, options);
       assert.equal(choice.name, name);
       assert.equal(choice.tokens, 4);
       assert.ok(Math.abs(choice.evChange - change(gain)) < 1e-6, `${choice.evChange}`);
     });
   }
 
+  it('can be cancelled, and so can the calibration before it', async () => {
+    const cancelled = new Failure('cancelled', 'Enough.');
+    const signal = AbortSignal.abort(cancelled);
+    const plain = variant('plain', 0);
+    const choosing = chooseVariant([plain], general, { ...options, signal });
+    await assert.rejects(choosing, cancelled);
+    const trained = { plain: plain.dictionary, mixed: undefined };
+    const calibrating = calibrateVariants(
+      trained,
+      { domain: general, general },
+      { ...options, k: 1, signal },
+    );
+    await assert.rejects(calibrating, cancelled);
+  });
+
   it('takes the mixed one where it was asked for, and says what the plain one does', async () => {
     const variants = [variant('plain', -1), variant('calibrated', 0), variant('mixed', 0)];
-    const choice = await chooseVariant(variants, general, 1);
+    const choice = await chooseVariant(variants, general, options);
     assert.equal(choice.name, 'mixed');
     assert.ok(Math.abs(choice.evChange - change(-1)) < 1e-6);
   });

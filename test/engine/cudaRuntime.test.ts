@@ -14,6 +14,7 @@ import {
   downloadCuda,
   installCudaFrom,
   offerCuda,
+  requireMachine,
   type InstallOptions,
 } from '../../src/cuda/installCuda.ts';
 import {
@@ -22,6 +23,7 @@ import {
   runtimeFolder,
   runtimeVersionIn,
 } from '../../src/cuda/runtimeFolder.ts';
+import { isBuiltFor } from '../../src/onnx/devices.ts';
 import { nupkg, packed, packedAt as at, provider, shared } from '../fixtures/cudaPackage.ts';
 import { NugetServer } from '../fixtures/nugetServer.ts';
 import { fixture } from './model.ts';
@@ -157,6 +159,7 @@ describe("the download of CUDA's libraries", { skip }, () => {
   it('is refused where the disk has too little space, before it begins', async () => {
     const freeSpace = () => Promise.resolve(nupkg.length);
     await fails(bring({ freeSpace }), 'no-space', /^CUDA's libraries need \S+ MB, the disk of/);
+    await fails(bring({ freeSpace }), 'no-space', new RegExp(`the disk of ${storage} has`));
     assert.ok(server.seen.every(({ path }) => path.endsWith('.json')));
   });
 
@@ -198,6 +201,22 @@ describe("the download of CUDA's libraries", { skip }, () => {
     server.content = changed;
     await fails(bring(), 'bad-file', /is not a readable zip archive/);
   });
+});
+
+describe('a machine that CUDA is not for', () => {
+  for (const [machine, device] of [
+    ['win32-x64', 'webgpu'],
+    ['darwin-arm64', 'webgpu'],
+    ['linux-arm64', 'cpu'],
+  ] as const) {
+    it(`is told what it has instead: ${machine}`, () => {
+      assert.ok(isBuiltFor(device, machine));
+      assert.throws(
+        () => requireMachine(machine),
+        error => Failure.is(error, 'unsupported') && error.action === `Use ${device}.`,
+      );
+    });
+  }
 });
 
 describe("the user's own libraries", { skip }, () => {

@@ -11,7 +11,8 @@ import { DeviceInUse } from '../../src/engine/devices/deviceInUse.ts';
 import { loadModel } from '../../src/engine/model/loadModel.ts';
 import { RoutedLoss } from '../../src/engine/lime/routedLoss.ts';
 import { identityRouters } from '../../src/engine/lime/routerFit.ts';
-import { float32Tensor, openSession, Session } from '../../src/engine/sessions/session.ts';
+import { openSession, Session } from '../../src/engine/sessions/session.ts';
+import { float32Tensor } from '../../src/engine/sessions/tensors.ts';
 import { Graph } from '../../src/onnx/graph.ts';
 import { difference } from './difference.ts';
 import { fixture } from './model.ts';
@@ -83,6 +84,46 @@ describe('a session whose device fails', () => {
       session.dispose(),
       assert.rejects(run, error => Failure.is(error, 'stopped')),
     ]);
+  });
+
+  it('blames no device for a run of a session that is disposed of meanwhile, and opens no other', async () => {
+    const failures: Failure[] = [];
+    let opened = 0;
+    const inner = await InferenceSession.create(graph.bytes());
+    const open = async () => {
+      opened++;
+      return InferenceSession.create(graph.bytes());
+    };
+    const session = new Session(inner, { open, deviceFailed: why => failures.push(why) });
+    const run = session.run(feeds);
+    await Promise.all([
+      session.dispose(),
+      assert.rejects(run, error => Failure.is(error, 'stopped')),
+    ]);
+    assert.deepEqual([failures, opened], [[], 0]);
+  });
+
+  it('blames no device for what the CPU cannot open either', async () => {
+    const failures: Failure[] = [];
+    const deviceFailed = (why: Failure): void => void failures.push(why);
+    const gone = new Graph();
+    const x = gone.input('x', 'float32', ['T']);
+    const weight = gone.external('w', {
+      ...{ location: 'nowhere/weights.bin', offset: 0, byteLength: 8, shape: [2] },
+    });
+    gone.output(gone.op('Add', [x, weight]), 'y', 'float32', ['T']);
+    const options = { threads: 1, device: 'webgpu', deviceFailed } as const;
+    await assert.rejects(openSession(gone.bytes(), options), /weights\.bin/);
+    const failing: Partial<InferenceSession> = {
+      ...{ inputNames: ['x'], outputNames: ['y'] },
+      run: () => Promise.reject(new Error('nowhere/weights.bin is gone')),
+      release: () => Promise.resolve(),
+    };
+    const open = () => InferenceSession.create(gone.bytes());
+    const session = new Session(failing as InferenceSession, { open, deviceFailed });
+    await assert.rejects(session.run(feeds), /weights\.bin/);
+    await session.dispose();
+    assert.deepEqual(failures, []);
   });
 
   it('fails with it where the device itself was asked for', async () => {

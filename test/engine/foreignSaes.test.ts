@@ -101,7 +101,7 @@ describe('an SAE of another tool', () => {
       const { runner, encoding } = await agrees(dictionary, name);
       const O = dictionary.output?.width ?? dictionary.inputWidth;
       const target = (await golden.readFloat32('x')).subarray(0, 17 * O); // (T, O), any will do
-      const errors = runner.squaredErrors(target, encoding);
+      const { squaredError: errors } = runner.prefixErrors(target, encoding);
       for (const k of [1, 3, encoding.k]) {
         const reconstruction = runner.reconstruct(encoding, k);
         for (let t = 0; t < 17; t++) {

@@ -1,5 +1,6 @@
 import { Random } from '../../src/common/random.ts';
-import { openSession, Tensor } from '../../src/engine/sessions/session.ts';
+import { openSession } from '../../src/engine/sessions/session.ts';
+import { Tensor } from '../../src/engine/sessions/tensors.ts';
 import { differentiate, gradientOf } from '../../src/onnx/differentiate.ts';
 import { Graph, type Dimension, type Value } from '../../src/onnx/graph.ts';
 

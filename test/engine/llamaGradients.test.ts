@@ -4,14 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { TensorProto_DataType as DataType } from 'onnx-buf';
-import {
-  externalLocation,
-  int32Tensor,
-  int64Tensor,
-  openSession,
-  type Session,
-  Tensor,
-} from '../../src/engine/sessions/session.ts';
+import { externalLocation } from '../../src/engine/sessions/externalData.ts';
+import { openSession, type Session } from '../../src/engine/sessions/session.ts';
+import { int32Tensor, int64Tensor, Tensor } from '../../src/engine/sessions/tensors.ts';
 import { buildDecoder } from '../../src/models/decoder.ts';
 import type { Weights } from '../../src/models/decoderGraph.ts';
 import { feeds, fetches } from '../../src/models/feeds.ts';

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { mkdirSync, rmSync } from 'node:fs';
 import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +12,7 @@ import { ModelRunner } from '../../src/engine/model/modelRunner.ts';
 import { loadModel } from '../../src/engine/model/loadModel.ts';
 import { fitRouters, identityRouters, loadFitted } from '../../src/engine/lime/routerFit.ts';
 import { planRouterFit } from '../../src/engine/lime/routerFitPlan.ts';
-import { RoutedLoss } from '../../src/engine/lime/routedLoss.ts';
+import { RoutedLoss, type WindowLoss } from '../../src/engine/lime/routedLoss.ts';
 import { readFittedRouters, routerName, writeFittedRouters } from '../../src/lime/fittedRouters.ts';
 import { llamaPieces, writePieces } from '../fixtures/llamaFolder.ts';
 import { fixture } from './model.ts';
@@ -178,6 +179,59 @@ describe('Fitting routers', () => {
     for (const file of ['routers.safetensors', 'report.json']) {
       assert.deepEqual(await readFile(join(inParts, file)), await readFile(join(whole, file)));
     }
+  });
+
+  it('stops where a device gives what is no number, and keeps the last good step', async t => {
+    const [whole, spoilt] = [join(folder, 'unspoilt'), join(folder, 'spoilt')];
+    const short = { ...asked, tokens: 8_000 };
+    await fitRouters({ ...short, folder: whole }, options());
+    const spoils: readonly ((loss: WindowLoss) => WindowLoss)[] = [
+      loss => ({ ...loss, surprisal: NaN }),
+      loss => ({ ...loss, gradients: new Map([[1, Float32Array.of(0, Infinity)]]) }),
+    ];
+    const run = Object.getOwnPropertyDescriptor(RoutedLoss.prototype, 'run')
+      ?.value as RoutedLoss['run'];
+    for (const spoil of spoils) {
+      let trained = 0;
+      const spoiling = t.mock.method(
+        RoutedLoss.prototype,
+        'run',
+        async function (this: RoutedLoss, ...args: Parameters<RoutedLoss['run']>) {
+          const loss = await run.apply(this, args);
+          // Within a step.
+          return loss.gradients.size > 0 && ++trained > 6 ? spoil(loss) : loss;
+        },
+      );
+      await assert.rejects(
+        fitRouters({ ...short, folder: spoilt }, options()),
+        error =>
+          Failure.is(error, 'internal') && error.message.includes('is not a number in step '),
+      );
+      spoiling.mock.restore();
+    }
+    await fitRouters({ ...short, folder: spoilt }, options());
+    const name = 'routers.safetensors';
+    assert.deepEqual(await readFile(join(spoilt, name)), await readFile(join(whole, name)));
+  });
+
+  it('closes its session where its checkpoint cannot be written', async t => {
+    const open = t.mock.method(RoutedLoss, 'open');
+    const dispose = t.mock.method(RoutedLoss.prototype, 'dispose');
+    const at = join(folder, 'unwritable');
+    let isTaken = false;
+    const fit = fitRouters(
+      { ...asked, tokens: 8_000, folder: at },
+      options(({ phase }) => {
+        if (phase !== 'fitting' || isTaken) return;
+        isTaken = true;
+        const checkpoint = join(at, 'checkpoint.safetensors');
+        rmSync(checkpoint);
+        mkdirSync(join(checkpoint, 'taken'), { recursive: true });
+      }),
+    );
+    await assert.rejects(fit);
+    assert.equal(open.mock.callCount(), 2);
+    assert.equal(dispose.mock.callCount(), 2);
   });
 
   it('is held while its gate is closed', async () => {

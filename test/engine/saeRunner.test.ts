@@ -69,7 +69,7 @@ describe('an SAE saved by SAELens', () => {
     const x = await golden.readFloat32('x');
     const encoding = await runner.encode(x);
     const D = dictionary.inputWidth;
-    const errors = runner.squaredErrors(x, encoding); // (T, K)
+    const { squaredError: errors } = runner.prefixErrors(x, encoding); // (T, K)
     for (let k = 1; k <= encoding.k; k++) {
       const reconstruction = runner.reconstruct(encoding, k);
       for (let t = 0; t < x.length / D; t++) {

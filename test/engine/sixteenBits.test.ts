@@ -3,12 +3,8 @@ import { copyFile, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import {
-  bfloat16ToFloat32,
-  float16ToFloat32,
-  float32ToBfloat16,
-  float32ToFloat16,
-} from '../../src/common/float16.ts';
+import { bfloat16ToFloat32, float16ToFloat32, float32ToFloat16 } from '../../src/common/float16.ts';
+import { float32ToBfloat16 } from '../fixtures/bfloat16.ts';
 import { Failure } from '../../src/common/failure.ts';
 import { ModelRunner } from '../../src/engine/model/modelRunner.ts';
 import { SafetensorsFile, type Tensor, writeSafetensors } from '../../src/weights/safetensors.ts';

@@ -8,7 +8,8 @@ import { it } from 'node:test';
 const root = join(import.meta.dirname, '../..');
 const program = `
   import { Graph } from './src/onnx/graph.ts';
-  import { openSession, Tensor } from './src/engine/sessions/session.ts';
+  import { openSession } from './src/engine/sessions/session.ts';
+import { Tensor } from './src/engine/sessions/tensors.ts';
   const graph = new Graph();
   graph.output(graph.op('Relu', [graph.input('x', 'float32', [2])]), 'y', 'float32', [2]);
   const session = await openSession(graph.bytes(), { threads: 1 });

@@ -249,6 +249,12 @@ describe("The user's tfjs-node-gpu", () => {
     await refused(folder, 'unsupported', /finds no GPU/);
   });
 
+  it('is not what computes', async () => {
+    const main = 'exports.backend = () => ({ isUsingGpuDevice: true })';
+    const folder = await installed('4.22.0', main);
+    await refused(folder, 'unsupported', /on its backend 'cpu' where 'tensorflow' is wanted/);
+  });
+
   it('takes the steps where it works, and says so; otherwise the CPU does, and says why', async () => {
     const told: string[] = [];
     const warn = (line: string): void => void told.push(line);

@@ -10,7 +10,9 @@ import type { CommandInput } from '../../src/cli/command.ts';
 import { Failure, type FailureCode } from '../../src/common/failure.ts';
 import { Random } from '../../src/common/random.ts';
 import type { EvaluateResult, TrainResult } from '../../src/contracts/commandLine.ts';
+import { DeviceInUse } from '../../src/engine/devices/deviceInUse.ts';
 import { readSaeLens } from '../../src/saes/formats/saelens.ts';
+import { ActivationStore } from '../../src/training/activations/activationStore.ts';
 import { modelRequest } from './model.ts';
 
 let folder: string;
@@ -97,6 +99,15 @@ describe('loupe train', () => {
     );
     assert.deepEqual(kept?.decoder, fresh?.decoder);
     assert.deepEqual(stored?.encoder, fresh?.encoder);
+  });
+
+  it('closes kept activations where the test run of a device is cancelled', async t => {
+    const cancelled = new Failure('cancelled', 'Enough.');
+    t.mock.method(DeviceInUse, 'choose', () => Promise.reject(cancelled));
+    const close = t.mock.method(ActivationStore.prototype, 'close');
+    const values = { activations: join(folder, 'activations'), out: join(folder, 'not-begun') };
+    await assert.rejects(run({ ...values, device: 'webgpu' }), cancelled);
+    assert.equal(close.mock.callCount(), 1);
   });
 
   it('stops when told and goes on from there to the same SAE', async () => {

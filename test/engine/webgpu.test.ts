@@ -3,7 +3,7 @@ import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { float32ToBfloat16 } from '../../src/common/float16.ts';
+import { float32ToBfloat16 } from '../fixtures/bfloat16.ts';
 import type { Hook } from '../../src/contracts/hooks.ts';
 import { probeDevice } from '../../src/engine/devices/deviceProbe.ts';
 import { ModelRunner } from '../../src/engine/model/modelRunner.ts';

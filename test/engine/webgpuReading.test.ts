@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { Random } from '../../src/common/random.ts';
-import type { SaeReading } from '../../src/engine/analysis/cells.ts';
+import type { SaeReading } from '../../src/engine/saes/saeReading.ts';
 import { BoostedSae } from '../../src/engine/saes/boostedSae.ts';
 import { DeviceSae } from '../../src/engine/saes/deviceSae.ts';
 import { openSae } from '../../src/engine/saes/readySae.ts';

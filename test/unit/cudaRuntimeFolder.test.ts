@@ -1,7 +1,7 @@
 // Laying out a runtime while another window does the same, or uses one.
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, beforeEach, describe, it } from 'node:test';
@@ -79,6 +79,22 @@ describe('the runtime with CUDA', () => {
     await writeFile(added(), 'cut');
     await make(mine);
     assert.equal(readFileSync(added(), 'utf8'), mine);
+  });
+
+  it('sweeps away what a process that was ended left behind, but not what another is at', async () => {
+    const [old, young, others] = ['old', 'young', 'other'].map(name =>
+      join(storage, name === 'other' ? 'downloads' : `onnxruntime-cuda-1.29.0.new-${name}`),
+    ) as [string, string, string];
+    for (const left of [old, young, others])
+      await mkdir(join(left, 'node_modules'), { recursive: true });
+    const twoDaysAgo = Date.now() / 1000 - 2 * 24 * 3600;
+    for (const left of [old, others]) await utimes(left, twoDaysAgo, twoDaysAgo);
+    await make(mine);
+    assert.deepEqual((await readdir(storage)).sort(), [
+      'downloads',
+      'onnxruntime-cuda-1.29.0.new-young',
+      'onnxruntime-cuda-1.30.0',
+    ]);
   });
 
   it('is not there where its libraries cannot be put in, and nothing else is', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { analysisRegion, looksBinary } from '../../src/common/analysisRegion.ts';
-import { formatActivation, formatPercent } from '../../src/common/numbers.ts';
+import { formatActivation, formatFigure, formatPercent } from '../../src/common/numbers.ts';
 import { RestartPolicy } from '../../src/common/restartPolicy.ts';
 import { visibleText } from '../../src/common/visibleText.ts';
 
@@ -89,6 +89,13 @@ describe('RestartPolicy', () => {
 });
 
 describe('text for people', () => {
+  it('is a figure without an exponent, of two digits unless more are asked for', () => {
+    const told = [250, 118.4, 20, 9.96, 3, 0.2, 0.00123].map(value => formatFigure(value));
+    assert.deepEqual(told, ['250', '120', '20', '10', '3', '0.2', '0.0012']);
+    assert.equal(formatFigure(12_345.678, 4), '12350');
+    assert.equal(formatFigure(20, 1), '20');
+  });
+
   it('shows whitespace, controls and direction changes as signs', () => {
     assert.equal(visibleText(' a\n\tb'), '␣a↵→b');
     assert.equal(visibleText('\u202Ex\u0007'), '\\u{202e}x\\u{7}');

@@ -6,7 +6,7 @@ import type { RouterFitRequest } from '../../src/contracts/routerFit.ts';
 import type { TrainerContract } from '../../src/contracts/trainer.ts';
 import type { StartTrainer } from '../../src/editor/training/trainingQueue.ts';
 import { createCaller, serve } from '../../src/messages/calls.ts';
-import { inMemoryPair } from '../../src/messages/inMemory.ts';
+import { inMemoryPair } from '../fixtures/inMemory.ts';
 import { boostPlan } from '../webview/trainingStates.ts';
 import { boostRequest } from './fakes/trainer.ts';
 import { fakeVscode } from './fakes/vscode.ts';

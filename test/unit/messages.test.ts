@@ -4,7 +4,7 @@ import { Failure } from '../../src/common/failure.ts';
 import type { Call } from '../../src/contracts/call.ts';
 import { createCaller, serve, type CallContext, type Handlers } from '../../src/messages/calls.ts';
 import { connect } from '../../src/messages/connection.ts';
-import { inMemoryPair, inMemoryPorts } from '../../src/messages/inMemory.ts';
+import { inMemoryPair, inMemoryPorts } from '../fixtures/inMemory.ts';
 
 interface Counting {
   echo: Call<Float32Array, Float32Array>;

@@ -4,7 +4,7 @@ import { Failure } from '../../src/common/failure.ts';
 import type { Call } from '../../src/contracts/call.ts';
 import { createCaller, serve, type Caller } from '../../src/messages/calls.ts';
 import { connect } from '../../src/messages/connection.ts';
-import { inMemoryPorts } from '../../src/messages/inMemory.ts';
+import { inMemoryPorts } from '../fixtures/inMemory.ts';
 import { acceptPages } from '../../src/messages/panel.ts';
 import { pagePort } from '../../src/messages/session.ts';
 

@@ -139,7 +139,9 @@ describe('reconstruction at every k', () => {
     const runner = {
       ...{ dictionary, maxK: K },
       encode: (x: Float32Array) => Promise.resolve(encode(x)),
-      squaredErrors: (x: Float32Array, encoding: Encoding) => errorsOf(dictionary, x, encoding),
+      prefixErrors: (x: Float32Array, encoding: Encoding) => ({
+        squaredError: errorsOf(dictionary, x, encoding),
+      }),
     } as unknown as SaeRunner;
     const found = await reconstructionAtEveryK(runner, {
       ...{ width: D, windowLength: T, windows: 2 },

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { KeyValueCache } from '../../src/engine/model/keyValueCache.ts';
 import { PrefixCache } from '../../src/engine/model/prefixCache.ts';
-import { float32Tensor, type Tensor } from '../../src/engine/sessions/session.ts';
+import { float32Tensor, type Tensor } from '../../src/engine/sessions/tensors.ts';
 
 /** A cache of so many tokens, 4 bytes each, as a device would hold it; what is disposed of is told. */
 function cacheOf(tokens: number, gone: string[], name: string): KeyValueCache {

@@ -4,12 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Failure } from '../../src/common/failure.ts';
-import {
-  bfloat16ToFloat32,
-  float16ToFloat32,
-  float32ToBfloat16,
-  float32ToFloat16,
-} from '../../src/common/float16.ts';
+import { bfloat16ToFloat32, float16ToFloat32, float32ToFloat16 } from '../../src/common/float16.ts';
+import { float32ToBfloat16 } from '../fixtures/bfloat16.ts';
 import { Random } from '../../src/common/random.ts';
 import { writeAtomically } from '../../src/weights/atomicFile.ts';
 import { SafetensorsFile, writeSafetensors, type Tensor } from '../../src/weights/safetensors.ts';

@@ -10,7 +10,7 @@ import { TrainingPlanner } from '../../src/editor/training/trainingPlanner.ts';
 import type { StartTrainer, Trainer } from '../../src/editor/training/trainingQueue.ts';
 import { TrainingReports } from '../../src/editor/training/trainingReports.ts';
 import { createCaller, serve, type CallContext } from '../../src/messages/calls.ts';
-import { inMemoryPair } from '../../src/messages/inMemory.ts';
+import { inMemoryPair } from '../fixtures/inMemory.ts';
 import { findToken } from '../../src/report/findToken.ts';
 import { overallFraction, phases, stageText } from '../../src/report/trainingProgress.ts';
 import { boostReport } from '../fixtures/boostReport.ts';

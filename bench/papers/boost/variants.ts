@@ -77,7 +77,11 @@ async function calibrated(
   const first = (source: Body['errors']) =>
     source.read(0, Math.min(calibrationWindows, source.windows), signal);
   const text = { domain: await first(errors), general: await first(general.errors) };
-  const variants = await calibrateVariants({ plain, mixed: undefined }, text, { k, threads });
+  const variants = await calibrateVariants({ plain, mixed: undefined }, text, {
+    k,
+    threads,
+    signal,
+  });
   return variants.map(({ name, dictionary }) => ({
     name,
     dictionary: { ...dictionary, tokenPolicy },

@@ -1,12 +1,11 @@
+import { openSession, type Session } from '../../../src/engine/sessions/session.ts';
 import {
   float32Tensor,
   float32Values,
   int32Tensor,
   int64Tensor,
-  openSession,
-  type Session,
   type Tensor,
-} from '../../../src/engine/sessions/session.ts';
+} from '../../../src/engine/sessions/tensors.ts';
 import { RotaryFeeds } from '../../../src/engine/model/rotaryFeeds.ts';
 import { buildDecoder } from '../../../src/models/decoder.ts';
 import { feeds, fetches } from '../../../src/models/feeds.ts';

@@ -1,43 +1,23 @@
+import { throwIfCancelled } from '../../common/cancelled.ts';
 import { Failure } from '../../common/failure.ts';
 import type { AnalysisPart, AnalysisSummary, AnalyzeRequest } from '../../contracts/engine.ts';
 import type { Hook } from '../../contracts/hooks.ts';
 import type { ModelConfig } from '../../models/model.ts';
-import type { Dictionary } from '../../saes/dictionary.ts';
 import { hooksOf, readingOf } from '../../saes/target.ts';
 import { type Activations, dispose } from '../sessions/activations.ts';
 import { AnalyzedDocument } from './analyzedDocument.ts';
-import { cellsOf, type BlockResult, type SaeReading } from './cells.ts';
+import { cellsOf, type BlockResult } from './cells.ts';
 import type { KeyValueCache } from '../model/keyValueCache.ts';
 import type { ModelRunner } from '../model/modelRunner.ts';
 import { PrefixCache } from '../model/prefixCache.ts';
 import { pause } from '../pause.ts';
+import type { AnalysisSae } from '../saes/saeReading.ts';
 import { LostWithDevice } from '../sessions/session.ts';
 import { blockEnd, visibleFirst, windowShape, windowsOf, type Window } from './windows.ts';
 
 /** What the analysis needs of a model. */
 export interface AnalysisModel extends Pick<ModelRunner, 'tokenizer' | 'run'> {
   readonly config: Pick<ModelConfig, 'contextLength'>;
-}
-
-/** What the analysis needs of an SAE. */
-export interface AnalysisSae {
-  readonly dictionary: Pick<
-    Dictionary,
-    'hook' | 'inputWidth' | 'output' | 'centred' | 'tokenPolicy'
-  >;
-  /** Whether it reads activations that were left on the device. */
-  readonly readsOnDevice?: boolean;
-  read(request: ReadRequest): Promise<SaeReading>;
-}
-
-export interface ReadRequest {
-  readonly x: Activations; // (T, D)
-  /** What the SAE reconstructs: x where it is no transcoder (T, O). */
-  readonly target: Activations;
-  /** The rows from this one on are read. */
-  readonly from: number;
-  /** Whether that row is the first token that the model read. */
-  readonly startsWindow: boolean;
 }
 
 export interface AnalysisOptions {
@@ -102,7 +82,7 @@ export class Analysis {
     context: AnalysisContext,
   ): Promise<AnalysisSummary> {
     const started = performance.now();
-    context.signal.throwIfAborted();
+    throwIfCancelled(context.signal);
     requireAnalyzable(text);
     const { contextLength } = this.model.config;
     const shape = windowShape(
@@ -204,7 +184,7 @@ export class Analysis {
     const { start, end, first, signal } = request;
     const { x, target, lead, ...block } = await this.runBlock(document, request);
     try {
-      signal.throwIfAborted();
+      throwIfCancelled(signal);
       if (first >= end) return { block, cells: [] };
       const sae = await this.sae.read({
         ...{ x, target },

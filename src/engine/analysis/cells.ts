@@ -1,6 +1,7 @@
 import type { AnalysisPart, DomainPart } from '../../contracts/engine.ts';
 import type { TokenSpans } from '../../models/model.ts';
 import type { CellStatistics } from './cellStatistics.ts';
+import type { SaeReading } from '../saes/saeReading.ts';
 import { cellLength } from './windows.ts';
 
 /** What the model said of the tokens `start` to `end`. */
@@ -11,14 +12,6 @@ export interface BlockResult {
   readonly surprisal: Float32Array; // (T)
   readonly predictedIds: Uint32Array; // (T, P)
   readonly probabilities: Float32Array; // (T, P)
-}
-
-/** What the base and the residual SAEs of its domains say of t tokens, as in `AnalysisPart`. */
-export interface SaeReading extends Pick<
-  AnalysisPart,
-  'k' | 'features' | 'activations' | 'squaredError' | 'domains' | 'gram'
-> {
-  readonly cells: readonly CellStatistics[];
 }
 
 /** A block and what the SAE says of its tokens from `first` on; rows of `sae` count from there. */

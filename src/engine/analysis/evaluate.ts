@@ -1,4 +1,5 @@
 import { Failure } from '../../common/failure.ts';
+import { formatFigure } from '../../common/numbers.ts';
 import type { EvaluateResult, EvaluationAtK } from '../../contracts/commandLine.ts';
 import { isResidual, spliceStart } from '../../models/hooks.ts';
 import type { ModelConfig } from '../../models/model.ts';
@@ -238,7 +239,7 @@ function convention(
   const { excludeFirst, maxNorm } = dictionary.tokenPolicy;
   const left = [
     ...(excludeFirst ? ['the first of each window'] : []),
-    ...(Number.isFinite(maxNorm) ? [`those with |x| above ${maxNorm.toPrecision(4)}`] : []),
+    ...(Number.isFinite(maxNorm) ? [`those with |x| above ${formatFigure(maxNorm, 4)}`] : []),
   ];
   const kept =
     largestK(dictionary.rule) !== undefined

@@ -1,5 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Failure } from '../../common/failure.ts';
 import type { Gate } from '../../common/gate.ts';
 import type { BoostReport } from '../../contracts/boostReport.ts';
 import type { BoostProgress, BoostRequest } from '../../contracts/trainer.ts';
@@ -86,6 +87,7 @@ class Boost {
     const { frozen, request, reporter } = this;
     const { signal, gate } = this.options;
     const { folder } = request;
+    const { threads } = request.model;
     await mkdir(folder, { recursive: true });
     const others = await this.otherDomains();
     reporter.enter('reading text');
@@ -142,15 +144,15 @@ class Boost {
         });
       }
       const { plain, mixed } = trained;
-      if (!plain) throw new Error('nothing was trained');
+      if (!plain) throw new Failure('internal', 'Nothing was trained.');
       reporter.enter('calibrating');
       const fitted = await sample(domainSource, windows.calibrated, signal);
       const variants = await calibrateVariants(
         { plain: plain.dictionary, mixed: mixed?.dictionary },
         { domain: fitted.windows, general: calibration.windows },
-        { k: request.k, threads: request.model.threads },
+        { k: request.k, threads, signal },
       );
-      const choice = await chooseVariant(variants, calibration.windows, request.model.threads);
+      const choice = await chooseVariant(variants, calibration.windows, { threads, signal });
       reporter.enter('measuring');
       const measured = await measureVariants(
         frozen,
@@ -158,7 +160,7 @@ class Boost {
         { domain: text.heldOut, general: heldOut },
         {
           others,
-          threads: request.model.threads,
+          threads,
           windows: windows.reported,
           signal,
           report: fraction => reporter.at(fraction),

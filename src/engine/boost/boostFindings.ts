@@ -1,3 +1,4 @@
+import { throwIfCancelled } from '../../common/cancelled.ts';
 import type { BoostReport, ImprovedToken, ReportFeature } from '../../contracts/boostReport.ts';
 import type { Dictionary } from '../../saes/dictionary.ts';
 import { nearestFeatures } from '../../saes/nearestFeatures.ts';
@@ -49,7 +50,7 @@ export async function findings(
     const improved: { readonly token: number; readonly before: number; readonly after: number }[] =
       [];
     for (const { window, first } of placed(domain)) {
-      options.signal.throwIfAborted();
+      throwIfCancelled(options.signal);
       const encoding = await sae.encode(window.activations);
       const excluded = inDomain.add(window, encoding, first);
       const output = sae.reconstruct(encoding, sae.maxK);
@@ -57,7 +58,7 @@ export async function findings(
     }
     const inGeneral = new Firings(residual);
     for (const { window, first } of placed(general)) {
-      options.signal.throwIfAborted();
+      throwIfCancelled(options.signal);
       inGeneral.add(window, await sae.encode(window.activations), first);
     }
     const shrunk = improved.filter(({ before, after }) => after < before);

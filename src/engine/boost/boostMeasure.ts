@@ -1,3 +1,4 @@
+import { Failure } from '../../common/failure.ts';
 import type { EvaluateResult, EvaluationAtK } from '../../contracts/commandLine.ts';
 import type {
   BoostMeasure,
@@ -127,6 +128,6 @@ function sumAt(result: EvaluateResult, index: number): SumMeasure {
 
 function at({ results }: EvaluateResult, index: number): EvaluationAtK {
   const found = results[index];
-  if (!found) throw new Error(`there is no result ${index}`);
+  if (!found) throw new Failure('internal', `There is no result ${index}.`);
   return found;
 }

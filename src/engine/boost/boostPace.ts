@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Failure } from '../../common/failure.ts';
 import type { ActivationSource, ActivationWindow } from '../../training/activations/activations.ts';
 import { Trainer } from '../../training/trainer.ts';
 import { computed } from './boostSource.ts';
@@ -43,10 +44,15 @@ export async function boostPace(
   const tokenIds = Uint32Array.from({ length: 2 * windowLength }, (_, i) => 100 + (i % 1000));
   const source = computed(frozen, tokenIds, windowLength);
   const [window] = await source.read(0, 1, signal);
-  if (!window) throw new Error('there is no window');
+  if (!window) throw new Failure('internal', 'The model gave no activations to time.');
   const computing = await secondsOf(() => source.read(1, 1, signal));
   const folder = await mkdtemp(join(tmpdir(), 'loupe-pace-'));
-  const trainer = await openTrainer(frozen, repeated(window, source), { ...asked, folder }, signal);
+  const trainer = await openTimedTrainer(
+    frozen,
+    repeated(window, source),
+    { ...asked, folder },
+    signal,
+  );
   try {
     const training = await secondsOfStep(trainer, signal);
     const watching = await secondsOf(() => trainer.measure(trainer.rowsOf([window])));
@@ -80,7 +86,7 @@ export async function boostPace(
   }
 }
 
-async function openTrainer(
+async function openTimedTrainer(
   frozen: FrozenBase,
   source: ActivationSource,
   asked: PaceSettings & { readonly folder: string },

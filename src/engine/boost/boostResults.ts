@@ -1,4 +1,6 @@
 import { join } from 'node:path';
+import { Failure } from '../../common/failure.ts';
+import { formatFigure } from '../../common/numbers.ts';
 import type { BoostReport, VariantName } from '../../contracts/boostReport.ts';
 import type { BoostRequest } from '../../contracts/trainer.ts';
 import { boostReportText } from '../../report/boostReportText.ts';
@@ -22,7 +24,7 @@ export async function writeVariants(
     await writeSaeLens(variant.dictionary, join(folder, folderOf(variant.name, name)), 'F32');
   }
   const chosen = variants.find(variant => variant.name === name);
-  if (!chosen) throw new Error(`there is no variant ${name}`);
+  if (!chosen) throw new Failure('internal', `There is no variant ${name}.`);
   return chosen;
 }
 
@@ -103,7 +105,7 @@ function convention({ frozen, text, measured, choice }: ReportParts): string {
   const base = frozen.base.k === null ? 'all features that fire' : `k = ${frozen.base.k}`;
   const left = [
     ...(excludeFirst ? ['the first of each window'] : []),
-    ...(Number.isFinite(maxNorm) ? [`those with |x| above ${maxNorm.toPrecision(4)}`] : []),
+    ...(Number.isFinite(maxNorm) ? [`those with |x| above ${formatFigure(maxNorm, 4)}`] : []),
   ].join('; ');
   return [
     `Base at ${base}; windows of ${text.windowLength} tokens at ${frozen.runner.dictionary.hook}, evenly spread over the`,

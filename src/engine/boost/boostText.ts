@@ -1,21 +1,15 @@
 import { generalText } from '../../common/embedded.ts';
-import { Failure } from '../../common/failure.ts';
-import type { BoostRequest, CorpusPlan, CorpusRequest } from '../../contracts/trainer.ts';
+import type { BoostRequest } from '../../contracts/trainer.ts';
 import type { Tokenizer } from '../../models/model.ts';
 import { readCorpus } from '../../training/corpus/corpus.ts';
 import { readWorkspaceCorpus } from '../../training/corpus/corpusPlan.ts';
 import type { CorpusDocument } from '../../training/corpus/extract/document.ts';
 import { PlacedText } from '../../training/corpus/placedText.ts';
 import { installedFile } from '../installedFile.ts';
+import { readDomainText, type DomainText, type TextOptions } from '../training/domainText.ts';
 
 /** The text of a training of a residual SAE, in windows of tokens. */
-export interface BoostText {
-  readonly plan: CorpusPlan;
-  readonly windowLength: number; // T
-  /** Domain text to train on. */
-  readonly train: PlacedText;
-  /** Domain text to measure on. */
-  readonly heldOut: PlacedText;
+export interface BoostText extends DomainText {
   /** General text to mix in and to calibrate on, and to measure on. */
   readonly general: {
     readonly mix: PlacedText;
@@ -25,50 +19,8 @@ export interface BoostText {
   };
 }
 
-export interface TextOptions {
-  readonly tokenizer: Tokenizer;
-  /** T, where there is enough text. */
-  readonly windowLength: number;
-  readonly signal: AbortSignal;
-  readonly report?: (fraction: number) => void;
-}
-
 /** Tokens of general text, at most: more would take longer to run than it tells. */
 const mostGeneral = 400_000;
-/** Windows to train on that a text is to give, if need be by shorter ones. */
-const fewestWindows = 16;
-const shortestWindow = 16;
-
-/** Text to train on and held-out text, in windows of tokens. */
-export type DomainText = Pick<BoostText, 'plan' | 'windowLength' | 'train' | 'heldOut'>;
-
-/** Reads, splits and packs a corpus; a short text is cut into shorter windows. Fails with 'empty' for too little. */
-export async function readDomainText(
-  corpus: CorpusRequest,
-  { tokenizer, signal, report, ...options }: TextOptions,
-): Promise<DomainText> {
-  const domain = await readWorkspaceCorpus(corpus, {
-    tokenizer,
-    signal,
-    report: (step, fraction) =>
-      report?.(step === 'reading text' ? fraction / 2 : (1 + fraction) / 2),
-  });
-  const { plan } = domain;
-  if (plan.heldOutTokens < shortestWindow) throw tooLittle(corpus, plan);
-  const fitting = Math.min(plan.tokens / fewestWindows, plan.heldOutTokens);
-  const windowLength = Math.max(
-    shortestWindow,
-    Math.min(options.windowLength, Math.floor(fitting)),
-  );
-  const pack = { windowLength, limit: Number.MAX_SAFE_INTEGER, signal };
-  return {
-    plan,
-    windowLength,
-    train: await PlacedText.pack(domain.train, tokenizer, pack),
-    heldOut: await PlacedText.pack(domain.heldOut, tokenizer, pack),
-  };
-}
-
 export async function readBoostText(
   { corpus, generalPaths }: Pick<BoostRequest, 'corpus' | 'generalPaths'>,
   options: TextOptions,
@@ -147,12 +99,4 @@ async function gather<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];
   for await (const item of items) all.push(item);
   return all;
-}
-
-function tooLittle({ roots }: CorpusRequest, { tokens, heldOutTokens }: CorpusPlan): Failure {
-  return new Failure(
-    'empty',
-    `The text in ${roots.join(', ')} gives ${tokens} tokens to train on and ${heldOutTokens} held out; at least ${shortestWindow} held-out tokens are needed.`,
-    { action: 'Add text, or choose more files.' },
-  );
 }

@@ -17,6 +17,12 @@ export interface CalibrationText {
   readonly general: readonly ActivationWindow[];
 }
 
+export interface CalibrationOptions {
+  readonly k: number;
+  readonly threads: number;
+  readonly signal: AbortSignal;
+}
+
 /** Features per token that a threshold is chosen among. */
 const mostCandidates = (k: number): number => Math.max(64, 8 * k);
 
@@ -27,7 +33,7 @@ const mostCandidates = (k: number): number => Math.max(64, 8 * k);
 export async function calibrateVariants(
   trained: { readonly plain: Dictionary; readonly mixed: Dictionary | undefined },
   text: CalibrationText,
-  options: { readonly k: number; readonly threads: number },
+  options: CalibrationOptions,
 ): Promise<Variant[]> {
   const { k } = options;
   const variant = (
@@ -65,13 +71,13 @@ export async function calibrateVariants(
 async function thresholds(
   trained: Dictionary,
   text: CalibrationText,
-  { k, threads }: { readonly k: number; readonly threads: number },
+  { k, threads, signal }: CalibrationOptions,
 ): Promise<{ readonly domain: number; readonly harmless: Float32Array }> {
   const maxK = Math.min(trained.width, mostCandidates(k));
   const sae = await SaeRunner.open({ ...trained, rule: { kind: 'topk', maxK } }, { threads });
   const candidates = async (windows: readonly ActivationWindow[]): Promise<Candidates> => {
     const { x, target } = includedRows(windows, trained);
-    return { encoding: await sae.encode(x), target };
+    return { encoding: await sae.encode(x, signal), target };
   };
   try {
     const domain = thresholdForL0(await candidates(text.domain), k);

@@ -1,3 +1,4 @@
+import { Failure } from '../../common/failure.ts';
 import type { VariantName } from '../../contracts/boostReport.ts';
 import type { Dictionary } from '../../saes/dictionary.ts';
 import type { ActivationWindow } from '../../training/activations/activations.ts';
@@ -20,6 +21,11 @@ export interface Choice {
   readonly tokens: number;
 }
 
+export interface ChoiceOptions {
+  readonly threads: number;
+  readonly signal: AbortSignal;
+}
+
 /**
  * The mixed variant where there is one, else the plain one unless general text suffers by it. `general`: the windows
  * that thresholds are calibrated on, with the base's errors as targets; not those that the report measures, whose
@@ -28,11 +34,11 @@ export interface Choice {
 export async function chooseVariant(
   variants: readonly Variant[],
   general: readonly ActivationWindow[],
-  threads: number,
+  options: ChoiceOptions,
 ): Promise<Choice> {
   const plain = variants.find(({ name }) => name === 'plain');
-  if (!plain) throw new Error('there is no plain variant');
-  const { evChange, tokens } = await changeBy(plain.dictionary, general, threads);
+  if (!plain) throw new Failure('internal', 'There is no plain variant.');
+  const { evChange, tokens } = await changeBy(plain.dictionary, general, options);
   const isMixed = variants.some(({ name }) => name === 'mixed');
   const unmixed = evChange < -toleratedLoss ? 'calibrated' : 'plain';
   return { name: isMixed ? 'mixed' : unmixed, evChange, tokens };
@@ -42,12 +48,12 @@ export async function chooseVariant(
 async function changeBy(
   residual: Dictionary,
   windows: readonly ActivationWindow[],
-  threads: number,
+  { threads, signal }: ChoiceOptions,
 ): Promise<Pick<Choice, 'evChange' | 'tokens'>> {
   const { x, target } = includedRows(windows, residual); // (N, D)
   const sae = await openResidual(residual, threads);
   try {
-    const output = sae.reconstruct(await sae.encode(x), sae.maxK);
+    const output = sae.reconstruct(await sae.encode(x, signal), sae.maxK);
     const left = target.map((e, i) => e - (output[i] ?? NaN));
     const total = squares(centred(x, residual.inputWidth));
     const [before, after] = [1 - squares(target) / total, 1 - squares(left) / total];

@@ -1,3 +1,4 @@
+import { throwIfCancelled } from '../../common/cancelled.ts';
 import type { ActivationSource, ActivationWindow } from '../../training/activations/activations.ts';
 import type { SaeRunner } from '../saes/saeRunner.ts';
 
@@ -35,7 +36,7 @@ export class ResidualActivations implements ActivationSource {
   async read(first: number, count: number, signal?: AbortSignal): Promise<ActivationWindow[]> {
     const windows: ActivationWindow[] = [];
     for (const window of await this.source.read(first, count, signal)) {
-      signal?.throwIfAborted();
+      throwIfCancelled(signal);
       const target = await this.errorOf(window.activations);
       windows.push({ ...window, target });
     }

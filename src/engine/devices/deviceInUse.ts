@@ -8,7 +8,7 @@ import {
   type Probe,
   type ProbeOptions,
 } from './deviceProbe.ts';
-import { candidates, obstacle } from './deviceCandidates.ts';
+import { devicesToTry, obstacle } from './machineDevices.ts';
 import type { SessionOptions } from '../sessions/session.ts';
 
 export interface DeviceOptions extends ProbeOptions {
@@ -17,7 +17,7 @@ export interface DeviceOptions extends ProbeOptions {
   /** One sentence: why the CPU is to take the place of the device that is asked for. */
   readonly instead?: string | undefined;
   /** What 'auto' tries; the machine's devices unless given. */
-  readonly candidates?: readonly Device[];
+  readonly devices?: readonly Device[];
 }
 
 /** How many times as long as the CPU a device that nobody asked for may take for the small run. */
@@ -47,7 +47,7 @@ export class DeviceInUse {
     const use = new DeviceInUse(options);
     if (asked !== 'cpu' && options.instead !== undefined) use.tell(options.instead);
     else if (asked === 'auto')
-      await use.takeFirst(options.candidates ?? candidates(), { slowest, milliseconds });
+      await use.takeFirst(options.devices ?? devicesToTry(), { slowest, milliseconds });
     else if (asked !== 'cpu') await use.takeFirst([asked], { again: true });
     return use;
   }
@@ -113,7 +113,9 @@ export class DeviceInUse {
     this.failed = true;
     this.placement = undefined;
     const end = endOf(why);
-    this.tell(`${deviceNames[device]} ${end}, and the CPU goes on: ${why.message}`);
+    // Drivers end some sentences with a stop, and some not.
+    const reason = why.message.trimEnd().replace(/\.?$/, '.');
+    this.tell(`${deviceNames[device]} ${end}, and the CPU goes on: ${reason}`);
     // A model that is too large for it says nothing of other models.
     if (why.code === 'out-of-memory') forgetDevice(device, this.options);
     else recordFailure(device, this.options, `it ${end} in an earlier run`);

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { throwIfCancelled } from '../../common/cancelled.ts';
 import { Failure } from '../../common/failure.ts';
+import { formatFigure } from '../../common/numbers.ts';
 import type { Device } from '../../contracts/engine.ts';
 import { deviceTrouble } from './deviceTrouble.ts';
 import type { ProbeAnswer, ProbeFindings } from './probeRole.ts';
@@ -71,11 +72,11 @@ function judged(answer: ProbeFindings | string, { slowest = Infinity }: ProbeOpt
   if (typeof answer === 'string') return { works: false, reason: answer };
   const { difference, milliseconds, cpuMilliseconds } = answer;
   if (!(difference < tolerance)) {
-    const reason = `its test run came out different from the CPU's, by ${difference.toPrecision(2)} of the largest value`;
+    const reason = `its test run came out different from the CPU's, by ${formatFigure(difference)} of the largest value`;
     return { works: false, reason };
   }
   if (milliseconds > slowest * cpuMilliseconds) {
-    const times = [milliseconds, cpuMilliseconds].map(time => `${time.toPrecision(2)} ms`);
+    const times = [milliseconds, cpuMilliseconds].map(time => `${formatFigure(time)} ms`);
     return { works: false, reason: `its test run took ${times[0]}, the CPU's ${times[1]}` };
   }
   return { works: true, ...answer };

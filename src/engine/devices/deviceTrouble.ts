@@ -1,3 +1,4 @@
+import { isOutOfMemory } from '../../common/outOfMemory.ts';
 import { deviceNames } from '../../contracts/devices.ts';
 import type { Device } from '../../contracts/engine.ts';
 
@@ -6,12 +7,13 @@ export function deviceTrouble(device: Device, failure: string, said: string): st
   const all = `${failure}\n${said}`;
   for (const [pattern, reason] of known) {
     const found = pattern.exec(all);
-    if (found) return reason(found[1] ?? '', device);
+    if (found) return reason(found[1] ?? '');
   }
+  if (isOutOfMemory(all)) return `${deviceNames[device]} has too little free memory`;
   return `its test run failed: ${failure.split('\n')[0] ?? ''}`;
 }
 
-type Reason = (found: string, device: Device) => string;
+type Reason = (found: string) => string;
 
 /** What is known to go wrong; the first that fits is told. */
 const known: readonly (readonly [RegExp, Reason])[] = [
@@ -33,10 +35,6 @@ const known: readonly (readonly [RegExp, Reason])[] = [
   [
     /(CUDA driver version is insufficient[^\n"]*?)(?=\s*;|[\n"]|$)/i,
     () => "NVIDIA's driver is too old for the CUDA that is installed",
-  ],
-  [
-    /out of memory|failed to allocate|alloc_failed/i,
-    (_, device) => `${deviceNames[device]} has too little free memory`,
   ],
 ];
 

@@ -8,13 +8,8 @@ import type { Device } from '../../contracts/engine.ts';
 import { runsWhole } from '../../onnx/devices.ts';
 import { Graph, type Value } from '../../onnx/graph.ts';
 import { profiledPlacement } from '../sessions/profiledPlacement.ts';
-import {
-  float32Tensor,
-  float32Values,
-  int64Tensor,
-  openSession,
-  type Tensor,
-} from '../sessions/session.ts';
+import { openSession } from '../sessions/session.ts';
+import { float32Tensor, float32Values, int64Tensor, type Tensor } from '../sessions/tensors.ts';
 
 /** What the probe's process tells of a device before it ends. */
 export type ProbeAnswer = ProbeFindings | { readonly failure: string };
@@ -72,24 +67,28 @@ async function findings(device: Device, threads: number): Promise<ProbeAnswer> {
       : Infinity,
     milliseconds: own.milliseconds,
     cpuMilliseconds: cpu.milliseconds,
-    placement: runsWhole(device) ? undefined : await placement(device, threads),
-    // onnxruntime's CPU takes float16 and calculates in float32.
-    float16: device !== 'cpu' && (await hasFloat16(device).catch(() => false)),
+    placement: runsWhole(device) ? undefined : await placementOf(device, threads),
+    float16: await hasFloat16(device).catch(() => false),
     weightBytes: 5 * width * width * Float32Array.BYTES_PER_ELEMENT,
     residentBytes: own.residentBytes,
   };
 }
 
-/** Whether 1 + 2 in float16 is 3 there: a device without such arithmetic refuses the program. */
-async function hasFloat16(device: Device): Promise<boolean> {
+/**
+ * Whether 1 + 2 in float16 is 3 there. A device without such arithmetic refuses the program, or leaves it to onnxruntime's CPU,
+ * which takes float16 and calculates in float32.
+ */
+export async function hasFloat16(device: Device): Promise<boolean> {
   const graph = new Graph();
   const x = graph.asFloat16(graph.input('x', 'float32', [1, 2]));
   const ones = graph.asFloat16(graph.float32(Float32Array.of(1, 1), [2, 1]));
   const sum = graph.asFloat32(graph.op('MatMul', [x, ones]), 'float16');
   graph.output(sum, 'y', 'float32', [1, 1]);
-  const session = await openSession(graph.bytes(), { threads: 1, device });
-  const { y } = await session.run({ x: float32Tensor(Float32Array.of(1, 2), [1, 2]) });
-  return float32Values(y)[0] === 3;
+  const { outputs, placement } = await profiled(graph.bytes(), {
+    ...{ device, threads: 1, feeds: { x: float32Tensor(Float32Array.of(1, 2), [1, 2]) } },
+  });
+  const isElsewhere = placement?.kinds.some(kind => kind.includes('MatMul')) ?? false;
+  return float32Values(outputs['y'])[0] === 3 && !isElsewhere;
 }
 
 async function timedRuns(device: Device, threads: number) {
@@ -107,16 +106,32 @@ async function timedRuns(device: Device, threads: number) {
   return { values, milliseconds, residentBytes };
 }
 
-/** What of the graph runs on the CPU, since the device has no kernel for it, or nobody says that it has. */
-async function placement(device: Device, threads: number): Promise<Placement | undefined> {
+async function placementOf(device: Device, threads: number): Promise<Placement | undefined> {
+  return (await profiled(graph(), { device, threads, feeds: feeds() })).placement;
+}
+
+interface ProfiledRun {
+  readonly device: Device;
+  readonly threads: number;
+  readonly feeds: Readonly<Record<string, Tensor>>;
+}
+
+/**
+ * One run, and what of it was the CPU's, since the device has no kernel for it, or nobody says that it has; nothing was where the
+ * device runs graphs whole.
+ */
+async function profiled(graph: Uint8Array, { device, threads, feeds }: ProfiledRun) {
+  const isWhole = runsWhole(device);
   const folder = await mkdtemp(join(tmpdir(), 'loupe-probe-'));
   try {
     const profileAt = join(folder, 'run');
-    const session = await openSession(graph(), { threads, device, profileAt });
-    await session.run(feeds());
-    session.profile();
+    const session = await openSession(graph, {
+      ...{ threads, device, ...(!isWhole && { profileAt }) },
+    });
+    const outputs = await session.run(feeds);
+    if (!isWhole) session.profile();
     await session.dispose();
-    return await profiledPlacement(profileAt);
+    return { outputs, placement: isWhole ? undefined : await profiledPlacement(profileAt) };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

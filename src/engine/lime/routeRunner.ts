@@ -6,13 +6,8 @@ import type { RouterSet } from '../../models/routeNorms.ts';
 import { sessionOptions } from '../model/loadModel.ts';
 import { RotaryFeeds } from '../model/rotaryFeeds.ts';
 import type { Routing } from './routing.ts';
-import {
-  float32Values,
-  int32Tensor,
-  int64Tensor,
-  openSession,
-  type Session,
-} from '../sessions/session.ts';
+import { openSession, type Session } from '../sessions/session.ts';
+import { float32Values, int32Tensor, int64Tensor } from '../sessions/tensors.ts';
 
 /** How much of each buffer the heads of one layer take, of T tokens. */
 export interface LayerNorms {

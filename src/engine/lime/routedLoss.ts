@@ -8,15 +8,14 @@ import type { ModelConfig } from '../../models/model.ts';
 import { differentiate, gradientOf } from '../../onnx/differentiate.ts';
 import { type LoadedModel, sessionOptions } from '../model/loadModel.ts';
 import { RotaryFeeds } from '../model/rotaryFeeds.ts';
+import { openSession, type Session } from '../sessions/session.ts';
 import {
   float32Tensor,
   float32Values,
   int32Tensor,
   int64Tensor,
-  openSession,
-  type Session,
   type Tensor,
-} from '../sessions/session.ts';
+} from '../sessions/tensors.ts';
 
 /** The loss of one window. */
 export interface WindowLoss {

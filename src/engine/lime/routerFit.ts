@@ -13,10 +13,10 @@ import { evenlySpread } from '../../training/activations/evenlySpread.ts';
 import type { PlacedText } from '../../training/corpus/placedText.ts';
 import { learningRate } from '../../training/schedule.ts';
 import { randomStream, streams } from '../../training/seeds.ts';
-import { readDomainText } from '../boost/boostText.ts';
 import { type LoadedModel, loadModel } from '../model/loadModel.ts';
 import { pause } from '../pause.ts';
-import { routedLayers, RoutedLoss } from './routedLoss.ts';
+import { readDomainText } from '../training/domainText.ts';
+import { routedLayers, RoutedLoss, type WindowLoss } from './routedLoss.ts';
 import { FitReporter } from './routerFitReporter.ts';
 import { FitState, readFitState, writeFitState } from './routerFitState.ts';
 
@@ -209,9 +209,12 @@ class RouterFitting {
         saved = performance.now();
       }
     } finally {
-      // What was interrupted is taken up where it stands.
-      await writeFitState(request.folder, key, state);
-      await loss.dispose();
+      try {
+        // What was interrupted is taken up where it stands.
+        await writeFitState(request.folder, key, state);
+      } finally {
+        await loss.dispose();
+      }
     }
     return state;
   }
@@ -226,6 +229,7 @@ class RouterFitting {
     for (let i = 0; i < windowsPerStep; i++) {
       await this.mayGoOn();
       const window = await loss.run(this.window(state.step * windowsPerStep + i), state.routers);
+      requireNumbers(window, `in step ${state.step + 1}`);
       tokens += window.tokens;
       surprisal += window.surprisal;
       for (const [layer, gradient] of window.gradients) {
@@ -275,6 +279,7 @@ class RouterFitting {
       for (const [i, number] of windows.entries()) {
         await this.mayGoOn();
         const window = await loss.run(windowOf(heldOut, number), routers);
+        requireNumbers(window, 'on held-out text');
         tokens += window.tokens;
         surprisal += window.surprisal;
         report((i + 1) / windows.length);
@@ -310,6 +315,16 @@ class RouterFitting {
       threads: model.threads,
     });
   }
+}
+
+/** What is no number may neither move the routers nor take a good checkpoint's place. */
+function requireNumbers({ surprisal, gradients }: WindowLoss, where: string): void {
+  const all = [[surprisal], ...gradients.values()];
+  if (all.every(values => values.every(Number.isFinite))) return;
+  throw new Failure('internal', `The loss or its gradient is not a number ${where}.`, {
+    action:
+      'Fit on the CPU (--device cpu, or the setting loupe.device): it goes on from the last good step.',
+  });
 }
 
 function windowOf({ tokenIds, windowLength }: PlacedText, number: number): Uint32Array {

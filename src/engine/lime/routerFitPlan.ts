@@ -1,3 +1,4 @@
+import { throwIfCancelled } from '../../common/cancelled.ts';
 import type { LoadProgress } from '../../contracts/engine.ts';
 import type { RouterFitPlan, RouterFitPlanRequest } from '../../contracts/routerFit.ts';
 import { readWorkspaceCorpus } from '../../training/corpus/corpusPlan.ts';
@@ -31,7 +32,7 @@ export async function planRouterFit(
   try {
     // The first run sets up onnxruntime's memory.
     await loss.run(tokenIds, routers);
-    signal.throwIfAborted();
+    throwIfCancelled(signal);
     const began = performance.now();
     await loss.run(tokenIds, routers);
     const secondsPerToken = (performance.now() - began) / 1000 / length;

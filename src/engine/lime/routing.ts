@@ -3,7 +3,7 @@ import type { LayerMap, RouteMap, RouterFit, RouterOrigin } from '../../contract
 import { readFittedRouters, routerName, type Routers } from '../../lime/fittedRouters.ts';
 import { expectedInitialMap, identityMap, routerMap } from '../../lime/layerMap.ts';
 import { loadModel, type LoadedModel } from '../model/loadModel.ts';
-import { readExternal } from '../sessions/session.ts';
+import { readExternal } from '../sessions/externalData.ts';
 
 /** A model, and which layers its heads read. */
 export interface Routing {

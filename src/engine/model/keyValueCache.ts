@@ -1,4 +1,4 @@
-import type { Tensor } from '../sessions/session.ts';
+import type { Tensor } from '../sessions/tensors.ts';
 
 /** By the names under which a session gives them, where it left them: in memory or on a device. */
 export type CachedTensors = ReadonlyMap<string, Tensor>; // (1, KV, capacity, paddedWidth) each

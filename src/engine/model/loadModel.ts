@@ -13,7 +13,8 @@ import { fileHash, sha256 } from '../../weights/fileHash.ts';
 import { mappedWeights } from '../../weights/mappedWeights.ts';
 import { DeviceInUse } from '../devices/deviceInUse.ts';
 import { readModelFiles } from './modelFiles.ts';
-import { externalLocation, isMappable, type SessionOptions } from '../sessions/session.ts';
+import { externalLocation, isMappable } from '../sessions/externalData.ts';
+import type { SessionOptions } from '../sessions/session.ts';
 
 /** Everything that running a model needs, but the sessions. */
 export interface LoadedModel {
@@ -68,6 +69,20 @@ export interface LoadOptions {
 
 /** Reads a model's file or folder, and decodes its weights to the cache folder unless they are there. */
 export async function loadModel(request: ModelRequest, options: LoadOptions): Promise<LoadedModel> {
+  const ended = new AbortController();
+  try {
+    return await load(request, options, ended.signal);
+  } finally {
+    // No device is tried for a load that has failed.
+    ended.abort();
+  }
+}
+
+async function load(
+  request: ModelRequest,
+  options: LoadOptions,
+  ended: AbortSignal,
+): Promise<LoadedModel> {
   const { signal } = options;
   const { cacheFolder } = request;
   const step = (name: string, from: number, to: number) => (fraction: number) =>
@@ -77,7 +92,8 @@ export async function loadModel(request: ModelRequest, options: LoadOptions): Pr
   // from the CPU's runs there, in the device's favour; the fastest of a few runs suffers least, and trying devices before would
   // add a process's start to every load.
   const choosing = DeviceInUse.choose(request.device ?? 'cpu', {
-    ...{ signal, warn: options.warn, threads: request.threads },
+    signal: signal ? AbortSignal.any([signal, ended]) : ended,
+    ...{ warn: options.warn, threads: request.threads },
     trying: device => trial.begin(device),
     instead: request.insteadOfDevice,
   }).finally(() => trial.end());

@@ -13,7 +13,7 @@ import { type CachedTensors, type KeyValueCache, letGoOf } from './keyValueCache
 import type { LayerBuffers } from './layerBuffers.ts';
 import type { LoadedModel } from './loadModel.ts';
 import { ModelSegment, type SegmentResult } from './modelSegment.ts';
-import type { Tensor } from '../sessions/session.ts';
+import type { Tensor } from '../sessions/tensors.ts';
 import { pause } from '../pause.ts';
 
 /** One pass through a model's layers, without the head. */

@@ -4,15 +4,8 @@ import { buildDecoder } from '../../models/decoder.ts';
 import { feeds, fetches } from '../../models/feeds.ts';
 import { isFloat16, type LoadedModel, sessionOptions } from './loadModel.ts';
 import { pause } from '../pause.ts';
-import {
-  float32Tensor,
-  float32Values,
-  type GraphMaker,
-  indexValues,
-  int64Tensor,
-  openSession,
-  type Session,
-} from '../sessions/session.ts';
+import { type GraphMaker, openSession, type Session } from '../sessions/session.ts';
+import { float32Tensor, float32Values, indexValues, int64Tensor } from '../sessions/tensors.ts';
 
 export interface HeadRequest {
   readonly head: 'logits' | 'loss';

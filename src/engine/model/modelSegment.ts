@@ -13,16 +13,14 @@ import type { CachedTensors, KeyValueCache } from './keyValueCache.ts';
 import type { LayerBuffers } from './layerBuffers.ts';
 import { isFloat16, type LoadedModel, sessionOptions } from './loadModel.ts';
 import { RotaryFeeds } from './rotaryFeeds.ts';
+import { type GraphMaker, openSession, type Session } from '../sessions/session.ts';
 import {
   float32Tensor,
   float32Values,
-  type GraphMaker,
   int32Tensor,
   int64Tensor,
-  openSession,
-  type Session,
   type Tensor,
-} from '../sessions/session.ts';
+} from '../sessions/tensors.ts';
 
 export interface SegmentInput {
   /** Token ids (T), or the residual stream where the segment begins (T, D). */

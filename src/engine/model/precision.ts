@@ -1,3 +1,4 @@
+import { formatFigure } from '../../common/numbers.ts';
 import type { PrecisionChoice } from '../../contracts/engine.ts';
 import { type Deviation, float16Deviation, type NotCompared } from './float16Deviation.ts';
 import type { LoadedModel, LoadOptions } from './loadModel.ts';
@@ -47,7 +48,7 @@ export function withDeviation(
 ): LoadedModel {
   const { activations, divergence } = deviation;
   const isNear = activations <= most.activations && divergence <= most.divergence;
-  const figures = `activations differ by up to ${percent(activations)}, KL ${divergence.toExponential(0)}`;
+  const figures = `activations differ by up to ${formatFigure(100 * activations, 1)} %, KL ${divergence.toExponential(0)}`;
   // What is no number came of sums beyond float16, 65504.
   if (asked === 'auto' && !isNear) return told(model, figures);
   return { ...model, float16: `float16: ${figures}` };
@@ -56,8 +57,4 @@ export function withDeviation(
 function told(model: LoadedModel, why: string): LoadedModel {
   const precision = `${model.info.precision} (not float16: ${why})`;
   return { ...model, info: { ...model.info, precision } };
-}
-
-function percent(part: number): string {
-  return `${(100 * part).toPrecision(1)} %`;
 }

@@ -2,7 +2,8 @@ import { feeds } from '../../models/feeds.ts';
 import type { ModelConfig } from '../../models/model.ts';
 import { rotaryColumns } from '../../models/paddedHeads.ts';
 import { headShape, rotaryTables, rotationsOf } from '../../models/rotary.ts';
-import { float32Tensor, type Session, type Tensor } from '../sessions/session.ts';
+import type { Session } from '../sessions/session.ts';
+import { float32Tensor, type Tensor } from '../sessions/tensors.ts';
 
 /** Tables are made for this many positions more than asked, so that growing texts seldom need new ones. */
 const step = 512;

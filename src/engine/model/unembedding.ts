@@ -2,15 +2,14 @@ import type { Device } from '../../contracts/engine.ts';
 import { DecoderGraph } from '../../models/decoderGraph.ts';
 import type { ModelConfig } from '../../models/model.ts';
 import { type LoadedModel, sessionOptions } from './loadModel.ts';
+import { openSession, type Session } from '../sessions/session.ts';
 import {
   float32Tensor,
   float32Values,
   indexValues,
   int64Tensor,
-  openSession,
-  type Session,
   type Tensor,
-} from '../sessions/session.ts';
+} from '../sessions/tensors.ts';
 
 /** The tokens whose logits one direction raises and lowers most, strongest first. */
 export interface UnembeddedRow {

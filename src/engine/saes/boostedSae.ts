@@ -2,10 +2,9 @@ import { outputWidthOf, type Dictionary } from '../../saes/dictionary.ts';
 import { gramOf } from '../../saes/reconstruct.ts';
 import { here } from '../sessions/activations.ts';
 import type { Residual } from '../../saes/residualsGraph.ts';
-import type { ReadRequest } from '../analysis/analysis.ts';
-import type { SaeReading } from '../analysis/cells.ts';
 import { cellStatistics } from '../analysis/cellStatistics.ts';
 import type { ReadySae } from './readySae.ts';
+import type { ReadRequest, SaeReading } from './saeReading.ts';
 import { SaeRunner, type SaeRunnerOptions } from './saeRunner.ts';
 
 /** A domain's residual SAE, ready to run; `first` is the number of its feature 0 among all features. */
@@ -34,11 +33,18 @@ export class BoostedSae implements ReadySae {
   ): Promise<BoostedSae> {
     const base = await SaeRunner.open(dictionary, options);
     const domains: DomainRunner[] = [];
-    for (const { dictionary: residual, first, maxK } of residuals) {
-      const runner = await SaeRunner.open(residual, { ...options, maxActive: maxK });
-      domains.push({ first, runner });
+    const sae = new BoostedSae(base, domains);
+    try {
+      for (const { dictionary: residual, first, maxK } of residuals) {
+        const runner = await SaeRunner.open(residual, { ...options, maxActive: maxK });
+        domains.push({ first, runner });
+      }
+    } catch (error) {
+      // As where memory is too small for them all: what is open would be held for good.
+      await sae.dispose();
+      throw error;
     }
-    return new BoostedSae(base, domains);
+    return sae;
   }
 
   get dictionary(): Dictionary {

@@ -5,12 +5,12 @@ import { runsOn } from '../../saes/encoderGraph.ts';
 import { readingGraph, readings } from '../../saes/readingGraph.ts';
 import type { Residual } from '../../saes/residualsGraph.ts';
 import { type Activations, rowsOf, tensorOf } from '../sessions/activations.ts';
-import type { ReadRequest } from '../analysis/analysis.ts';
-import type { SaeReading } from '../analysis/cells.ts';
 import type { ReadySae } from './readySae.ts';
+import type { ReadRequest, SaeReading } from './saeReading.ts';
 import { RunReadings } from './runReadings.ts';
 import { mostActive, type SaeRunnerOptions } from './saeRunner.ts';
-import { float32Tensor, int64Tensor, openSession, type Session } from '../sessions/session.ts';
+import { openSession, type Session } from '../sessions/session.ts';
+import { float32Tensor, int64Tensor } from '../sessions/tensors.ts';
 import { cellLength } from '../analysis/windows.ts';
 
 /**

@@ -140,7 +140,7 @@ async function stitchCalibrated(
     const folder = await write(dictionary, request);
     const figures = ({ results }: typeof topK) => {
       const [found] = results;
-      if (!found) throw new Error('nothing was measured');
+      if (!found) throw new Failure('internal', 'Nothing was measured.');
       return { ev: found.ev, ce: found.ce.sae, l0: found.l0 };
     };
     return {

@@ -1,3 +1,4 @@
+import { throwIfCancelled } from '../../common/cancelled.ts';
 import { Failure } from '../../common/failure.ts';
 import { featureCount, locateFeature, sourcesOf } from '../../common/featureSources.ts';
 import type {
@@ -58,7 +59,7 @@ export async function readSaes(
       const fits = (residual: Dictionary) => requireResidual(residual, base.dictionary, base.hash);
       read.push({ ...domain, ...(await readSae(domain.path, model, options, fits)) });
     } catch (error) {
-      options.signal.throwIfAborted();
+      throwIfCancelled(options.signal);
       refused.push({ ...domain, failure: Failure.from(error) });
     }
   }
@@ -74,9 +75,9 @@ async function readSae(
   const dictionary = await readDictionary(path);
   require?.(dictionary);
   requireModelFit(dictionary, model);
-  signal.throwIfAborted();
+  throwIfCancelled(signal);
   const cards = await readFeatureCards(path, dictionary.width, model.tokenizer);
-  signal.throwIfAborted();
+  throwIfCancelled(signal);
   return { dictionary, cards, hash: dictionaryHash(dictionary) };
 }
 

@@ -1,8 +1,8 @@
 import type { Dictionary } from '../../saes/dictionary.ts';
 import type { Residual } from '../../saes/residualsGraph.ts';
-import type { AnalysisSae } from '../analysis/analysis.ts';
 import { BoostedSae } from './boostedSae.ts';
 import { DeviceSae, readsOnDevice } from './deviceSae.ts';
+import type { AnalysisSae } from './saeReading.ts';
 import type { SaeRunnerOptions } from './saeRunner.ts';
 
 /** A base and the residual SAEs of its domains, ready to read activations. */

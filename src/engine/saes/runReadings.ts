@@ -2,10 +2,10 @@ import type { DomainPart } from '../../contracts/engine.ts';
 import { outputWidthOf, type Dictionary } from '../../saes/dictionary.ts';
 import { readings } from '../../saes/readingGraph.ts';
 import { residualReadings, type Residual } from '../../saes/residualsGraph.ts';
-import type { SaeReading } from '../analysis/cells.ts';
+import type { SaeReading } from './saeReading.ts';
 import type { CellStatistics } from '../analysis/cellStatistics.ts';
 import { cellLength } from '../analysis/windows.ts';
-import { float32Values, indexValues, type Tensor } from '../sessions/session.ts';
+import { float32Values, indexValues, type Tensor } from '../sessions/tensors.ts';
 
 /** What a run of a reading graph gives. */
 export type Outputs = Readonly<Record<string, Tensor>>;

@@ -1,5 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { throwIfCancelled } from '../../common/cancelled.ts';
 import { Failure } from '../../common/failure.ts';
 import type { SaeCard, SizedFile, TensorTable } from '../../contracts/lookAt.ts';
 import { readFeatureTable } from '../../saes/featureTable.ts';
@@ -27,7 +28,7 @@ export async function saeCard(path: string, signal: AbortSignal): Promise<SaeCar
   try {
     return await cardOf(path, folder, signal);
   } catch (error) {
-    signal.throwIfAborted();
+    throwIfCancelled(signal);
     if (!isTable) throw error;
     const isSae = await stat(join(folder, 'cfg.json')).catch(() => undefined);
     return await table(path, isSae ? Failure.from(error).message : null);
@@ -36,7 +37,7 @@ export async function saeCard(path: string, signal: AbortSignal): Promise<SaeCar
 
 async function cardOf(path: string, folder: string, signal: AbortSignal): Promise<SaeCard> {
   const dictionary = await readDictionary(path);
-  signal.throwIfAborted();
+  throwIfCancelled(signal);
   const { rule, width, inputWidth, provenance } = dictionary;
   return {
     kind: 'sae',

@@ -1,3 +1,4 @@
+import { throwIfCancelled } from '../../common/cancelled.ts';
 import { Failure } from '../../common/failure.ts';
 import type { Device } from '../../contracts/engine.ts';
 import { largestK, outputWidthOf, type Dictionary } from '../../saes/dictionary.ts';
@@ -8,15 +9,8 @@ import {
   type Encoding,
   type PrefixErrors,
 } from '../../saes/reconstruct.ts';
-import {
-  float32Tensor,
-  float32Values,
-  indexValues,
-  openSession,
-  type Session,
-  type SessionOptions,
-  type Tensor,
-} from '../sessions/session.ts';
+import { openSession, type Session, type SessionOptions } from '../sessions/session.ts';
+import { float32Tensor, float32Values, indexValues, type Tensor } from '../sessions/tensors.ts';
 
 export interface SaeRunnerOptions {
   readonly threads: number;
@@ -78,7 +72,7 @@ export class SaeRunner {
   }
 
   /** The strongest features of every token of `x` (T, D). */
-  async encode(x: Float32Array): Promise<Encoding> {
+  async encode(x: Float32Array, signal?: AbortSignal): Promise<Encoding> {
     const { inputWidth: D, width: F } = this.dictionary;
     const tokens = x.length / D;
     const k = this.maxK;
@@ -96,6 +90,7 @@ export class SaeRunner {
     // Pre-activations (T, F) of one run stay within 32 MB.
     const step = Math.max(16, Math.floor(2 ** 23 / F));
     for (let first = 0; first < tokens; first += step) {
+      throwIfCancelled(signal);
       const rows = x.subarray(first * D, (first + step) * D);
       const result = await this.session.run({
         x: float32Tensor(rows, [rows.length / D, D]),
@@ -113,16 +108,14 @@ export class SaeRunner {
     return { k, features, activations, scale, start };
   }
 
-  /** |x - xhat_k|^2 for every prefix k = 1..K, (T, K); x as `targetOf` gives it. */
-  squaredErrors(x: Float32Array, encoding: Encoding): Float32Array {
-    return prefixErrors(this.dictionary, x, encoding).squaredError;
-  }
-
-  /** The same, with its inner products with what residual SAEs add, n times (T, D). */
+  /**
+   * |x - xhat_k|^2 for every prefix k = 1..K, (T, K), x as `targetOf` gives it; with its inner products with what residual SAEs
+   * add, n times (T, D).
+   */
   prefixErrors(
     x: Float32Array,
     encoding: Encoding,
-    residuals: readonly Float32Array[],
+    residuals: readonly Float32Array[] = [],
   ): PrefixErrors {
     return prefixErrors(this.dictionary, x, encoding, residuals);
   }

@@ -1,5 +1,5 @@
 import { Failure } from '../../common/failure.ts';
-import { float32Tensor, float32Values, type Tensor } from './session.ts';
+import { float32Tensor, float32Values, type Tensor } from './tensors.ts';
 
 /** Rows of an activation (T, width): in this process's memory, or where the device that computed them left them. */
 export type Activations = Float32Array | OnDevice;

@@ -1,14 +1,10 @@
-import { open } from 'node:fs/promises';
-import { join, parse } from 'node:path';
+import { parse } from 'node:path';
 import { Failure } from '../../common/failure.ts';
-import { bfloat16ToFloat32, float16ToFloat32 } from '../../common/float16.ts';
+import { isOutOfMemory } from '../../common/outOfMemory.ts';
 import type { Device } from '../../contracts/engine.ts';
 import { executionProviders, keepsOutputs, runsWhole } from '../../onnx/devices.ts';
-import type { ExternalData, StoredType } from '../../onnx/graph.ts';
 import { LeftTensors } from './leftTensors.ts';
-import { env, InferenceSession, Tensor, type InferenceOptions } from './runtime.ts';
-
-export { Tensor };
+import { env, InferenceSession, type InferenceOptions, type Tensor } from './runtime.ts';
 
 /** Name and version of what runs the graphs. */
 export const runtimeVersion = `onnxruntime-node ${env.versions.node ?? 'of unknown version'}`;
@@ -60,7 +56,7 @@ export class Session {
   private session: InferenceSession;
   private held: LeftTensors;
   private instead: InPlaceOfDevice | undefined;
-  private onDevice: boolean;
+  private isOnDevice: boolean;
   /** The move to what goes in the device's place, once one has begun: runs wait for it. */
   private moving: Promise<void> | undefined;
   private readonly left: readonly string[];
@@ -69,12 +65,12 @@ export class Session {
   constructor(
     session: InferenceSession,
     instead?: InPlaceOfDevice,
-    { onDevice = !!instead, left = [] }: { onDevice?: boolean; left?: readonly string[] } = {},
+    { isOnDevice = !!instead, left = [] }: { isOnDevice?: boolean; left?: readonly string[] } = {},
   ) {
     this.session = session;
     this.held = new LeftTensors(session);
     this.instead = instead;
-    this.onDevice = onDevice;
+    this.isOnDevice = isOnDevice;
     this.left = left;
   }
 
@@ -90,12 +86,14 @@ export class Session {
   ): Promise<Readonly<Record<string, Tensor>>> {
     const { moving } = this;
     if (moving) await moving;
-    if (this.disposed) throw new Failure('stopped', 'The model was unloaded while it was in use.');
+    this.requireLoaded();
     const reliesOnDevice = Object.values(feeds).some(({ location }) => location !== 'cpu');
-    if (reliesOnDevice && !this.onDevice) throw new LostWithDevice();
+    if (reliesOnDevice && !this.isOnDevice) throw new LostWithDevice();
     try {
       return await this.fetched(feeds, fetches);
     } catch (error) {
+      // onnxruntime begins a run later than it is asked for, and may find that its session is gone.
+      this.requireLoaded();
       const failure = runtimeFailure(error, 'The run failed');
       if (this.instead) this.moving = this.leaveDevice(this.instead, failure);
       // Another run may have left the device meanwhile, and let go of the session that this one was on.
@@ -122,12 +120,16 @@ export class Session {
     if (isThere) await this.held.release();
   }
 
+  private requireLoaded(): void {
+    if (this.disposed) throw new Failure('stopped', 'The model was unloaded while it was in use.');
+  }
+
   /**
    * Where an output stays goes, in onnxruntime-node 1.30, by its place among those that the run fetches: those that may
    * stay on the device, the graph's first, are fetched with every run.
    */
   private async fetched(feeds: Readonly<Record<string, Tensor>>, fetches: readonly string[]) {
-    if (!this.onDevice || this.left.length === 0) return this.session.run(feeds, fetches);
+    if (!this.isOnDevice || this.left.length === 0) return this.session.run(feeds, fetches);
     const outputs = await this.session.run(feeds, [...new Set([...this.left, ...fetches])]);
     for (const name of this.left) {
       const output = outputs[name];
@@ -140,12 +142,13 @@ export class Session {
 
   private async leaveDevice({ open, deviceFailed }: InPlaceOfDevice, why: Failure): Promise<void> {
     this.instead = undefined;
-    this.onDevice = false;
-    deviceFailed(why);
+    this.isOnDevice = false;
     // What is left of a session on a lost device may not even be let go of.
     await this.held.release().catch(() => undefined);
     this.session = await open();
     this.held = new LeftTensors(this.session);
+    // What the CPU cannot open either, as where a file of weights is gone, is no fault of the device.
+    deviceFailed(why);
   }
 }
 
@@ -171,11 +174,13 @@ export async function openSession(
   if (device === 'cpu') return new Session(await first);
   const instead = deviceFailed && { open: async () => open('cpu'), deviceFailed };
   try {
-    return new Session(await first, instead, { onDevice: true, left: options.left ?? [] });
+    return new Session(await first, instead, { isOnDevice: true, left: options.left ?? [] });
   } catch (error) {
     if (!deviceFailed) throw error;
+    const session = new Session(await open('cpu'));
+    // Now that the CPU could open it, the fault is the device's.
     deviceFailed(Failure.from(error));
-    return new Session(await open('cpu'));
+    return session;
   }
 }
 
@@ -222,81 +227,8 @@ function leftOnDevice(names: readonly string[]): Record<string, 'gpu-buffer'> {
   return Object.fromEntries(names.map(name => [name, 'gpu-buffer']));
 }
 
-/** Whether onnxruntime can map the file, given by its real path: it must be on the drive that Loupe runs from. */
-export function isMappable(realPath: string): boolean {
-  return parse(realPath).root === parse(process.cwd()).root;
-}
-
-/** How the graph names a file of weights; the path must be real: onnxruntime follows no link out of its folder. */
-export function externalLocation(realPath: string): string {
-  if (!isMappable(realPath)) {
-    throw new Failure('unsupported', `${realPath} is not on the drive that Loupe runs from.`, {
-      action: 'Choose a cache folder on the same drive as Loupe.',
-    });
-  }
-  return realPath.slice(parse(realPath).root.length).replaceAll('\\', '/');
-}
-
-/** The values that a graph reads from a file. */
-export async function readExternal({
-  location,
-  offset,
-  byteLength,
-  type = 'float32',
-}: ExternalData): Promise<Float32Array> {
-  const file = await open(join(parse(process.cwd()).root, location));
-  try {
-    const bytes = new Uint8Array(byteLength);
-    const { bytesRead } = await file.read(bytes, { position: offset });
-    if (bytesRead === byteLength) return float32Of(bytes, type);
-    throw new Failure('bad-file', `/${location}: expected ${byteLength} bytes at ${offset}.`);
-  } finally {
-    await file.close();
-  }
-}
-
-function float32Of({ buffer }: Uint8Array<ArrayBuffer>, type: StoredType): Float32Array {
-  if (type === 'float32') return new Float32Array(buffer);
-  const decode = type === 'float16' ? float16ToFloat32 : bfloat16ToFloat32;
-  return decode(new Uint16Array(buffer));
-}
-
 function runtimeFailure(error: unknown, what: string): Failure {
   const message = error instanceof Error ? error.message : String(error);
-  const full = /alloc|out of memory/i.test(message);
-  return new Failure(full ? 'out-of-memory' : 'internal', `${what}: ${message}`, { cause: error });
-}
-
-export function float32Tensor(values: Float32Array, shape: readonly number[]): Tensor {
-  return new Tensor('float32', values, shape);
-}
-
-export function int64Tensor(values: ArrayLike<number>, shape: readonly number[]): Tensor {
-  const wide = new BigInt64Array(values.length);
-  for (let i = 0; i < values.length; i++) wide[i] = BigInt(values[i] ?? 0);
-  return new Tensor('int64', wide, shape);
-}
-
-export function int32Tensor(values: ArrayLike<number>, shape: readonly number[]): Tensor {
-  return new Tensor('int32', Int32Array.from(values), shape);
-}
-
-/** The float32 values of a tensor. */
-export function float32Values(tensor: Tensor | undefined): Float32Array {
-  if (tensor?.data instanceof Float32Array) return tensor.data;
-  throw new Failure(
-    'internal',
-    `Expected a float32 tensor from onnxruntime, found ${tensor?.type ?? 'none'}.`,
-  );
-}
-
-/** The values of an int64 tensor of token ids or feature numbers. */
-export function indexValues(tensor: Tensor | undefined): Uint32Array {
-  if (!(tensor?.data instanceof BigInt64Array)) {
-    throw new Failure(
-      'internal',
-      `Expected an int64 tensor from onnxruntime, found ${tensor?.type ?? 'none'}.`,
-    );
-  }
-  return Uint32Array.from(tensor.data, Number);
+  const code = isOutOfMemory(message) ? 'out-of-memory' : 'internal';
+  return new Failure(code, `${what}: ${message}`, { cause: error });
 }

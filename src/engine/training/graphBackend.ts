@@ -20,18 +20,13 @@ import {
   type StateEntry,
 } from '../../training/graph/stepGraph.ts';
 import { hostArrays } from '../../training/hostArrays.ts';
-import { onDevice, smallerParts } from '../../training/deviceLost.ts';
+import { orDeviceLost, smallerParts } from '../../training/deviceLost.ts';
 import type { TrainingSettings } from '../../training/settings.ts';
 import { openSparsity, type Sparsity } from '../../training/sparsity.ts';
 import { trainingTensors } from '../../training/trainingTensors.ts';
 import { GraphSessions } from './graphSessions.ts';
-import {
-  float32Tensor,
-  float32Values,
-  int64Tensor,
-  Tensor,
-  type Session,
-} from '../sessions/session.ts';
+import type { Session } from '../sessions/session.ts';
+import { float32Tensor, float32Values, int64Tensor, Tensor } from '../sessions/tensors.ts';
 
 export interface GraphBackendOptions {
   readonly device: Device;
@@ -122,7 +117,7 @@ export class GraphBackend implements TrainingBackend {
   }
 
   encode(): Promise<void> {
-    return onDevice(this.device, () => this.inParts(() => this.encodeParts()));
+    return orDeviceLost(this.device, () => this.inParts(() => this.encodeParts()));
   }
 
   async download(): Promise<void> {
@@ -162,7 +157,9 @@ export class GraphBackend implements TrainingBackend {
   /** Takes the steps that wait, in one run; the last one's result, where it is read. */
   private async takeWaiting(read: boolean): Promise<StepResult | undefined> {
     if (this.waiting.length === 0) return undefined;
-    const results = await onDevice(this.device, () => this.inParts(() => this.take(this.waiting)));
+    const results = await orDeviceLost(this.device, () =>
+      this.inParts(() => this.take(this.waiting)),
+    );
     this.waiting = [];
     try {
       return read ? await this.resultOf(results) : undefined;
@@ -260,7 +257,7 @@ export class GraphBackend implements TrainingBackend {
 
   /** Tensors of the device in this process's memory, with the outputs' names. */
   private read(what: string, entries: readonly StateEntry[], held: State): Promise<State> {
-    return onDevice(this.device, async () => {
+    return orDeviceLost(this.device, async () => {
       const session = await this.sessions.of(`download of ${what}`, () => downloadGraph(entries));
       return session.run(held);
     });

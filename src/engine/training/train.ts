@@ -182,16 +182,16 @@ async function gather(request: TrainRequest, options: TrainOptions): Promise<Mat
     const store = await ActivationStore.open(activations);
     try {
       refuseOther(store, { ...store.description, hook: settings.hook });
+      const on = await DeviceInUse.choose(request.model.device ?? 'cpu', {
+        signal: options.signal,
+        warn: options.log,
+        threads: request.model.threads,
+      });
+      return { source: store, model: store.description.model, on, dispose: () => store.close() };
     } catch (error) {
       await store.close();
       throw error;
     }
-    const on = await DeviceInUse.choose(request.model.device ?? 'cpu', {
-      signal: options.signal,
-      warn: options.log,
-      threads: request.model.threads,
-    });
-    return { source: store, model: store.description.model, on, dispose: () => store.close() };
   }
   const runner = await ModelRunner.open(request.model, {
     signal: options.signal,

@@ -1,14 +1,8 @@
 import { Graph } from '../../onnx/graph.ts';
 import type { Encoder } from '../../training/encoder.ts';
 import type { TrainingKernel } from '../../training/kernel/trainingKernel.ts';
-import {
-  float32Tensor,
-  float32Values,
-  int64Tensor,
-  openSession,
-  type Session,
-  type Tensor,
-} from '../sessions/session.ts';
+import { openSession, type Session } from '../sessions/session.ts';
+import { float32Tensor, float32Values, int64Tensor, type Tensor } from '../sessions/tensors.ts';
 
 /** The encoder's product and TopK in onnxruntime, on the kernel's own memory where Node allows it. */
 export class RuntimeEncoder implements Encoder {

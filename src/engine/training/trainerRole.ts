@@ -1,13 +1,12 @@
 import { Failure } from '../../common/failure.ts';
 import { Gate } from '../../common/gate.ts';
-import { engineProtocol } from '../../contracts/engine.ts';
 import type { TrainerContract } from '../../contracts/trainer.ts';
 import type { Handlers } from '../../messages/calls.ts';
 import { boost } from '../boost/boost.ts';
 import { planBoost } from '../boost/boostPlan.ts';
 import { fitRouters } from '../lime/routerFit.ts';
 import { planRouterFit } from '../lime/routerFitPlan.ts';
-import { runtimeVersion } from '../sessions/session.ts';
+import { hello } from '../hello.ts';
 
 /** Into the log: the editor shows what the process writes to stderr there. */
 const warn = (message: string): void => console.warn(message);
@@ -27,16 +26,7 @@ export function openTrainer(): Handlers<TrainerContract> {
     }
   };
   return {
-    hello: ({ protocol }) => {
-      if (protocol === engineProtocol) {
-        return { protocol, pid: process.pid, runtime: runtimeVersion };
-      }
-      throw new Failure(
-        'mismatch',
-        `The trainer speaks protocol ${engineProtocol}, not ${protocol}.`,
-        { action: 'Reload the window: Loupe was updated meanwhile.' },
-      );
-    },
+    hello: hello('trainer'),
     plan: (request, { signal, report }) => planBoost(request, { signal, report }),
     boost: (request, { signal, report }) =>
       alone(() => boost(request, { signal, gate, report, warn })),

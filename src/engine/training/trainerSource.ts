@@ -1,3 +1,4 @@
+import { throwIfCancelled } from '../../common/cancelled.ts';
 import { Failure } from '../../common/failure.ts';
 import type { Gate } from '../../common/gate.ts';
 import type { Hook } from '../../contracts/hooks.ts';
@@ -42,7 +43,7 @@ export class ModelActivations implements ActivationSource {
   ): Promise<readonly ActivationWindow[]> {
     const windows: ActivationWindow[] = [];
     for (let w = first; w < first + count; w++) {
-      signal?.throwIfAborted();
+      throwIfCancelled(signal);
       const tokenIds = this.tokenIds.subarray(w * this.windowLength, (w + 1) * this.windowLength);
       const result = await this.model.run({
         tokenIds,

@@ -1,3 +1,4 @@
+import { Failure } from '../../common/failure.ts';
 import type { Value } from '../graph.ts';
 import { fromStart } from '../shapes.ts';
 import type { Algebra } from './algebra.ts';
@@ -90,7 +91,7 @@ function unpadded(math: Algebra, node: OpNode, d: Value): Value {
     return math.op('Slice', [d, ...bounds, ...(axes ? [axes] : [])]);
   }
   const [before] = math.graph.outputsOf(2, 'Split', [node.b], { axis: 0n, num_outputs: 2n });
-  if (!before) throw new Error('Split gives two parts');
+  if (!before) throw new Failure('internal', 'Split gives two parts.');
   const shape = math.shape(node.a);
   const lengths = axes ? math.op('Gather', [shape, axes]) : shape;
   return math.op('Slice', [d, before, math.add(before, lengths), ...(axes ? [axes] : [])]);

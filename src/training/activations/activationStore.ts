@@ -1,5 +1,6 @@
 import { mkdir, open, readFile, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
+import { throwIfCancelled } from '../../common/cancelled.ts';
 import { Failure } from '../../common/failure.ts';
 import type { Base } from '../../saes/dictionary.ts';
 import { writeAtomically } from '../../weights/atomicFile.ts';
@@ -119,7 +120,7 @@ export class ActivationStore implements ActivationSource {
     const { windowLength, width } = this;
     const windows: ActivationWindow[] = [];
     for (let w = first; w < first + count; w++) {
-      signal?.throwIfAborted();
+      throwIfCancelled(signal);
       const size = windowLength * width;
       const rows = async (file: FileHandle, name: string): Promise<Float32Array> => {
         const values = new Float32Array(size);

@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
+import { throwIfCancelled } from '../../common/cancelled.ts';
 import { Failure } from '../../common/failure.ts';
 import type { Tokenizer, TokenSpans } from '../../models/model.ts';
 
@@ -55,7 +56,7 @@ export async function packTokens<D extends { readonly text: string }>(
   for await (const document of documents) {
     let offset = 0;
     for (const piece of pieces(document.text)) {
-      signal?.throwIfAborted();
+      throwIfCancelled(signal);
       const spans = tokenizer.encode(piece);
       options.mark?.({ document, offset, first: count, spans });
       push(spans.ids);

@@ -1,3 +1,4 @@
+import { Failure } from '../../common/failure.ts';
 import type { Arithmetic } from '../../onnx/arithmetic.ts';
 import type { Value } from '../../onnx/graph.ts';
 import { longestSilence, parameterNames, type StepShape } from '../backend.ts';
@@ -125,7 +126,7 @@ class Step {
 
   private state(name: string): Value {
     const value = this.inputs.state.get(name);
-    if (!value) throw new Error(`the step has no ${name}`);
+    if (!value) throw new Failure('internal', `The step has no ${name}.`);
     return value;
   }
 

@@ -1,3 +1,4 @@
+import { Failure } from '../../common/failure.ts';
 import { Arithmetic } from '../../onnx/arithmetic.ts';
 import { Graph, type ElementType, type Value } from '../../onnx/graph.ts';
 import { preActivations, strongest } from './candidates.ts';
@@ -110,6 +111,6 @@ export function downloadGraph(state: readonly StateEntry[]): Uint8Array {
 /** The state after the step: what it did not change stays as it was. */
 function nextOf(state: ReadonlyMap<string, Value>, name: string): Value {
   const value = state.get(name);
-  if (!value) throw new Error(`the step leaves out ${name}`);
+  if (!value) throw new Failure('internal', `The step leaves out ${name}.`);
   return value;
 }

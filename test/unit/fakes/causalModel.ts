@@ -1,15 +1,11 @@
 import type { Hook } from '../../../src/contracts/hooks.ts';
 import { here } from '../../../src/engine/sessions/activations.ts';
-import type {
-  AnalysisModel,
-  AnalysisSae,
-  ReadRequest,
-} from '../../../src/engine/analysis/analysis.ts';
+import type { AnalysisModel } from '../../../src/engine/analysis/analysis.ts';
 import { cellStatistics } from '../../../src/engine/analysis/cellStatistics.ts';
-import { float32Tensor, float32Values } from '../../../src/engine/sessions/session.ts';
+import { float32Tensor, float32Values } from '../../../src/engine/sessions/tensors.ts';
 import { KeyValueCache } from '../../../src/engine/model/keyValueCache.ts';
 import type { Tokenizer } from '../../../src/models/model.ts';
-import type { SaeReading } from '../../../src/engine/analysis/cells.ts';
+import type { AnalysisSae, ReadRequest, SaeReading } from '../../../src/engine/saes/saeReading.ts';
 
 /** What the model knows after reading these tokens from a window's start: any change of any of them changes it. */
 export function stateAfter(ids: Uint32Array): number {

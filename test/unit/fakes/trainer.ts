@@ -8,7 +8,7 @@ import type {
 import type { Trainer } from '../../../src/editor/training/trainingQueue.ts';
 import { createCaller, serve, type Handlers } from '../../../src/messages/calls.ts';
 import { connect } from '../../../src/messages/connection.ts';
-import { inMemoryPorts } from '../../../src/messages/inMemory.ts';
+import { inMemoryPorts } from '../../fixtures/inMemory.ts';
 import { boostReport } from '../../fixtures/boostReport.ts';
 
 export function boostRequest(name: string, folder: string): BoostRequest {

@@ -1,3 +1,4 @@
+import { Failure } from '../../../common/failure.ts';
 import {
   longestSilence,
   type parameterNames,
@@ -44,7 +45,7 @@ export class DeviceArrays {
   /** The array of this name. */
   of(name: string): Variable {
     const found = this.variables.get(name);
-    if (!found) throw new Error(`this training has no ${name}`);
+    if (!found) throw new Failure('internal', `This training has no ${name}.`);
     return found;
   }
 

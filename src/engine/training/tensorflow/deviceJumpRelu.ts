@@ -1,3 +1,4 @@
+import { Failure } from '../../../common/failure.ts';
 import type { StepOptions } from '../../../training/backend.ts';
 import { bandwidthShare, followRate, gain, thresholdRate } from '../../../training/jumpRelu.ts';
 import type { TrainingSettings } from '../../../training/settings.ts';
@@ -59,7 +60,7 @@ export class DeviceJumpRelu implements DeviceSparsity {
 
   learn(changes: Changes, slopes: Tensor, options: StepOptions): Tensor {
     const { tf, selected, scalars, settings } = this;
-    if (!selected) throw new Error('nothing was selected');
+    if (!selected) throw new Failure('internal', 'Nothing was selected.');
     const { l0 } = selected;
     const share = tf.div(l0, settings.k);
     const [base, epsilon] = [this.scalar(changes, 0), this.scalar(changes, 1)];

@@ -26,9 +26,26 @@ export async function openTensorflow(
   };
 }
 
-/** Fails where a product of two small matrices does not come out right. */
+/** The backend that tfjs-node-gpu registers. */
+const wanted = 'tensorflow';
+
+/** Fails where TensorFlow is not what computes, or a product of two small matrices does not come out right. */
 function requireWorking(tf: Tensorflow): void {
+  const backend = tf.getBackend();
+  if (backend !== wanted) {
+    throw new Failure(
+      'unsupported',
+      `TensorFlow.js computes on its backend '${backend}' where '${wanted}' is wanted, so it is not used.`,
+      { action: 'Name a folder in which there is no other TensorFlow.js.' },
+    );
+  }
   const sum = tf.tidy(() => tf.sum(tf.matMul(tf.ones([2, 3]), tf.ones([3, 2]))).dataSync()[0]);
-  if (tf.getBackend() === 'tensorflow' && sum === 12) return;
-  throw new Failure('unsupported', `TensorFlow gives ${sum} where 12 is right, so it is not used.`);
+  if (sum === 12) return;
+  throw new Failure(
+    'unsupported',
+    `TensorFlow gives ${sum} where 12 is right, so it is not used.`,
+    {
+      action: "Look to CUDA, cuDNN and the graphics card's driver.",
+    },
+  );
 }

@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
+import { isOutOfMemory } from '../../../common/outOfMemory.ts';
 import {
   stepShapeOf,
   type BackendRequest,
@@ -7,7 +8,7 @@ import {
   type TrainingArrays,
   type TrainingBackend,
 } from '../../../training/backend.ts';
-import { deviceLost, onDevice, smallerParts } from '../../../training/deviceLost.ts';
+import { deviceLost, orDeviceLost, smallerParts } from '../../../training/deviceLost.ts';
 import { hostArrays } from '../../../training/hostArrays.ts';
 import { openSparsity, type Sparsity } from '../../../training/sparsity.ts';
 import type { TrainingSettings } from '../../../training/settings.ts';
@@ -33,7 +34,7 @@ export class TensorflowBackend implements TrainingBackend {
   private readonly tf: Tensorflow;
   private readonly options: TensorflowBackendOptions;
   private readonly settings: TrainingSettings;
-  private readonly onDevice: DeviceArrays;
+  private readonly deviceArrays: DeviceArrays;
   private readonly steps: TensorflowStep;
   /** Whether steps were taken that the arrays do not know of. */
   private isAhead = false;
@@ -52,11 +53,11 @@ export class TensorflowBackend implements TrainingBackend {
     this.options = options;
     this.arrays = hostArrays(shape);
     this.sparsity = openSparsity(settings);
-    this.onDevice = new DeviceArrays(tf, this.arrays, this.sparsity);
+    this.deviceArrays = new DeviceArrays(tf, this.arrays, this.sparsity);
     const row = 4 * this.arrays.stride * Math.max(shape.k, shape.auxiliaryK);
     this.samples = Math.min(shape.batch, Math.max(1, Math.floor(largestTensor / row)));
-    const sparsity = openDeviceSparsity(tf, settings, this.onDevice);
-    this.steps = new TensorflowStep(tf, shape, settings, this.onDevice, sparsity);
+    const sparsity = openDeviceSparsity(tf, settings, this.deviceArrays);
+    this.steps = new TensorflowStep(tf, shape, settings, this.deviceArrays, sparsity);
   }
 
   async step(options: StepOptions, read: boolean): Promise<StepResult | undefined> {
@@ -69,7 +70,7 @@ export class TensorflowBackend implements TrainingBackend {
     this.silence += this.settings.batch;
     try {
       if (!read) return undefined;
-      const [loss = NaN, squaredError = NaN, auxiliary = NaN, dead = NaN] = await onDevice(
+      const [loss = NaN, squaredError = NaN, auxiliary = NaN, dead = NaN] = await orDeviceLost(
         this.device,
         () => result.data(),
       );
@@ -82,7 +83,7 @@ export class TensorflowBackend implements TrainingBackend {
   async encode(): Promise<void> {
     await setImmediate();
     const { tf, arrays } = this;
-    await onDevice(this.device, async () => {
+    await orDeviceLost(this.device, async () => {
       const { values, indices } = tf.tidy(() => ({ ...this.steps.encode(this.batch().input) }));
       try {
         arrays.values.set(await values.data());
@@ -97,12 +98,12 @@ export class TensorflowBackend implements TrainingBackend {
 
   async download(): Promise<void> {
     if (!this.isAhead) return;
-    await onDevice(this.device, () => this.onDevice.download(this.arrays, this.sparsity));
+    await orDeviceLost(this.device, () => this.deviceArrays.download(this.arrays, this.sparsity));
     this.agree();
   }
 
   upload(): Promise<void> {
-    this.onDevice.upload(this.arrays, this.sparsity);
+    this.deviceArrays.upload(this.arrays, this.sparsity);
     this.agree();
     this.isFirst = this.sparsity.arrays['logThreshold.value']?.[0] === -Infinity;
     return Promise.resolve();
@@ -110,7 +111,7 @@ export class TensorflowBackend implements TrainingBackend {
 
   dispose(): Promise<void> {
     this.steps.dispose();
-    this.onDevice.dispose();
+    this.deviceArrays.dispose();
     return Promise.resolve();
   }
 
@@ -123,9 +124,9 @@ export class TensorflowBackend implements TrainingBackend {
   private batch(): DeviceBatch {
     const { tf } = this;
     const { input, target, stride, shape } = this.arrays;
-    const onDevice = (rows: Float32Array): Tensor => tf.tensor2d(rows, [shape.batch, stride]);
-    const rows = onDevice(input);
-    return { input: rows, target: target === input ? rows : onDevice(target) };
+    const tensorOf = (rows: Float32Array): Tensor => tf.tensor2d(rows, [shape.batch, stride]);
+    const rows = tensorOf(input);
+    return { input: rows, target: target === input ? rows : tensorOf(target) };
   }
 
   /** A step that finds no room is taken again, in smaller parts. */
@@ -145,9 +146,4 @@ export class TensorflowBackend implements TrainingBackend {
       }
     }
   }
-}
-
-function isOutOfMemory(error: unknown): boolean {
-  const message = error instanceof Error ? error.message : String(error);
-  return /\bOOM\b|out of memory|resource.?exhausted|failed to allocate/i.test(message);
 }

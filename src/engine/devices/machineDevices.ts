@@ -3,7 +3,10 @@ import { devicesOf, isBuiltFor, thisMachine } from '../../onnx/devices.ts';
 import { hasCudaProvider } from '../sessions/runtime.ts';
 
 /** The devices that 'auto' tries on such a machine, the best first: CUDA only where its libraries are there. */
-export function candidates(machine = thisMachine, hasCuda = hasCudaProvider()): readonly Device[] {
+export function devicesToTry(
+  machine = thisMachine,
+  hasCuda = hasCudaProvider(),
+): readonly Device[] {
   return devicesOf(machine).filter(device => device !== 'cuda' || hasCuda);
 }
 
