@@ -152,7 +152,8 @@ process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;
 async function runAll(wanted: readonly Stage[]): Promise<void> {
   const waiting = [...wanted];
   const running = new Set<Promise<void>>();
-  for (let free = cores; waiting.length > 0 || running.size > 0;) {
+  let free = cores;
+  while (waiting.length > 0 || running.size > 0) {
     const isReady = (stage: Stage): boolean =>
       stage.cores <= free && stage.needs.every(need => ended.has(need));
     const [stage] = waiting.splice(waiting.findIndex(isReady) >>> 0, 1);
@@ -163,7 +164,8 @@ async function runAll(wanted: readonly Stage[]): Promise<void> {
         free += stage.cores;
       });
       running.add(run);
-    } else await Promise.race(running);
+    } else if (running.size > 0) await Promise.race(running);
+    else throw new Error(`Nothing can begin of ${waiting.map(({ name }) => name).join(', ')}.`);
   }
 }
 
