@@ -1,6 +1,6 @@
 // Runs the checks named on the command line, or all of them: `npm test [-- unit engine ...]`.
 // The last line says how many passed and failed; a check is a tool's run or one test of a test file.
-import { mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { exitCode } from '../scripts/commands.ts';
 import { root } from '../scripts/targets.ts';
@@ -84,6 +84,7 @@ async function runTests(folder: string, atOnce: number): Promise<Outcome> {
   const runner = ['--import', 'tsx', '--test', `--test-concurrency=${atOnce}`];
   const args = [...runner, ...reporters, ...files];
   const code = await exitCode(node, args, { cwd: root });
+  if (!existsSync(report)) return failedOne;
   const outcome = readOutcome(readFileSync(report, 'utf8'));
   const told = outcome.failed > 0;
   return code === 0 || told ? outcome : { ...outcome, failed: 1 };

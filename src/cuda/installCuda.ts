@@ -1,5 +1,6 @@
 import { mkdir, rm, stat, statfs, symlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { throwIfCancelled } from '../common/cancelled.ts';
 import { Failure } from '../common/failure.ts';
 import { formatBytes } from '../common/numbers.ts';
 import { downloadFile } from '../hub/downloadFile.ts';
@@ -115,6 +116,7 @@ export async function installCudaFrom(
   if (!status.isDirectory()) await fromPackage(places, { path: from, from }, folder, options);
   else {
     const libraries = await librariesInFolder(from);
+    throwIfCancelled(options.signal);
     const add = async (into: string): Promise<void> => {
       for (const [name, at] of libraries) await symlink(at, join(into, name));
     };

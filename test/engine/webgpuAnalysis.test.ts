@@ -27,8 +27,8 @@ const sessions = new RanOn();
 const left = { most: 0, now: 0 };
 /** What comes back from the runs of an SAE. */
 const back = new Set<string>();
-/** Fails a run once, as a device that is lost. */
-let failing: ((feeds: object) => boolean) | undefined;
+/** Each fails a run once, one after the other, as a device that is lost. */
+let failing: ((feeds: object) => boolean)[] = [];
 const create = InferenceSession.create.bind(InferenceSession) as (
   graph: Uint8Array,
   options: InferenceSession.SessionOptions,
@@ -38,8 +38,8 @@ Object.assign(InferenceSession, {
     const session = await create(graph, options);
     const run = session.run.bind(session) as (...all: unknown[]) => Promise<Record<string, Tensor>>;
     const counted = async (feeds: object, ...rest: unknown[]) => {
-      if (failing?.(feeds)) {
-        failing = undefined;
+      if (failing[0]?.(feeds)) {
+        failing.shift();
         throw new Error('Device is lost.');
       }
       const outputs = await run(feeds, ...rest);
@@ -124,11 +124,11 @@ describe('an analysis on WebGPU', { skip }, () => {
 
   async function analysed(
     analysis: Analysis,
-    { signal = new AbortController().signal, edited = text } = {},
+    { signal = new AbortController().signal, edited = text, documentId = 'a' } = {},
   ) {
     const parts: AnalysisPart[] = [];
     await analysis.analyze(
-      { documentId: 'a', text: edited, visible: { start: 0, end: 1 }, predictions: 2 },
+      { documentId, text: edited, visible: { start: 0, end: 1 }, predictions: 2 },
       { signal, report: part => parts.push(part) },
     );
     return parts.sort((a, b) => a.firstToken - b.firstToken);
@@ -228,17 +228,19 @@ describe('an analysis on WebGPU', { skip }, () => {
     // Cancelled while the head runs, when the activations at the hook are there.
     const cancel = new AbortController();
     gpu.analysis.forget('a');
-    failing = feeds => {
-      if ('labels' in feeds) cancel.abort(new Failure('cancelled', 'Enough.'));
-      return false;
-    };
+    failing = [
+      feeds => {
+        if ('labels' in feeds) cancel.abort(new Failure('cancelled', 'Enough.'));
+        return false;
+      },
+    ];
     left.most = 0;
     await assert.rejects(analysed(gpu.analysis, cancel), /Enough/);
     assert.deepEqual([left.most > 0, left.now], [true, 0]);
 
     // The head fails, which reads what is here: the activations at the hook are lost all the same.
     gpu.analysis.forget('a');
-    failing = feeds => 'labels' in feeds;
+    failing = [feeds => 'labels' in feeds];
     await analysed(gpu.analysis);
     gpu.analysis.dispose();
     assert.deepEqual([gpu.model.info.device, left.now], ['CPU', 0]);
@@ -249,20 +251,39 @@ describe('an analysis on WebGPU', { skip }, () => {
     Object.entries(feeds as Record<string, Tensor>).some(
       ([name, { location }]) => name.startsWith('past.') && location !== 'cpu',
     );
+  const readsCells = (feeds: object): boolean => 'cells' in feeds;
   for (const [held, fails] of [
-    ['activations', (feeds: object) => 'cells' in feeds],
-    ['keys and values', holdsPast],
+    ['the activations that it holds', [readsCells]],
+    ['the keys and values that it holds', [holdsPast]],
+    ['both, one after the other', [readsCells, holdsPast]],
   ] as const) {
-    it(`goes on on the CPU where the device is lost with the ${held} that it holds`, async t => {
+    it(`goes on on the CPU where the device is lost with ${held}`, async t => {
       sessions.are('analysis: segments, head with loss, SAE and domains');
       const [gpu, cpu] = [await open('webgpu'), await open('cpu')];
       left.most = left.now = 0;
-      failing = fails;
+      failing = [...fails];
       assertSame(t, await analysed(gpu.analysis), await analysed(cpu.analysis));
       gpu.analysis.dispose();
-      assert.deepEqual([gpu.model.info.device, failing, left.now], ['CPU', undefined, 0]);
+      assert.deepEqual([gpu.model.info.device, failing, left.now], ['CPU', [], 0]);
       assert.match(gpu.model.info.deviceNote ?? '', /WebGPU was lost, and the CPU goes on/);
       await Promise.all([gpu.model, gpu.sae, cpu.model, cpu.sae].map(one => one.dispose()));
     });
   }
+
+  it('lets go of what it kept of other documents when the model has left the device', async () => {
+    sessions.are('analysis: segments, head with loss, SAE and domains');
+    const gpu = await open('webgpu');
+    left.most = left.now = 0;
+    await analysed(gpu.analysis);
+    const kept = 2 * gpu.model.config.layers;
+    assert.equal(left.now, kept);
+    failing = [feeds => 'ids' in feeds];
+    await analysed(gpu.analysis, { documentId: 'b' });
+    // The layers behind the hook have a session of their own, which has not failed.
+    assert.deepEqual([gpu.model.info.device, failing, left.now], ['CPU', [], kept / 2]);
+    await analysed(gpu.analysis);
+    gpu.analysis.dispose();
+    assert.equal(left.now, 0);
+    await Promise.all([gpu.model, gpu.sae].map(one => one.dispose()));
+  });
 });

@@ -14,7 +14,10 @@ it('a session is released after the last tensor that it left on its device', asy
     (name, i) =>
       ({
         location: i < 2 ? 'gpu-buffer' : 'cpu',
-        dispose: () => done.push(name),
+        dispose: () => {
+          done.push(name);
+          throw new Error('Its device is lost.');
+        },
       }) as unknown as Tensor,
   );
   for (const tensor of tensors) left.add(tensor);

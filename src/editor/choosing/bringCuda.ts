@@ -60,18 +60,18 @@ export async function bringCuda(places: CudaPlaces): Promise<boolean> {
   return false;
 }
 
-/**
- * Lays out the runtime with the libraries at the path that the setting names; resolves to whether that was done: not where it is
- * there already, or the user cancels it.
- */
-export async function useCudaLibraries(places: CudaPlaces, path: string): Promise<boolean> {
+/** What became of the runtime with the user's libraries; 'there': it was before. */
+export type LaidOut = 'there' | 'new' | 'cancelled';
+
+/** Lays out the runtime with the libraries at the path that the setting names. */
+export async function useCudaLibraries(places: CudaPlaces, path: string): Promise<LaidOut> {
   const folder = ownRuntimeFolder(places.storage, runtimeVersionIn(places.modules));
-  if (await isRuntimeFrom(folder, path)) return false;
+  if (await isRuntimeFrom(folder, path)) return 'there';
   const laidOut = await withProgress('Preparing CUDA’s libraries', ({ signal, progress }) => {
     const report = ({ step }: CudaProgress): void => progress.report({ message: step });
     return installCudaFrom(places, path, { signal, folder, report });
   });
-  return laidOut !== undefined;
+  return laidOut === undefined ? 'cancelled' : 'new';
 }
 
 /** A feed that does not answer leaves the user's own libraries; on another machine they would not help either. */

@@ -49,14 +49,14 @@ export async function useOwnLibraries(
 ): Promise<void> {
   const path = absolute(setting('cuda.libraries'));
   try {
-    const isNew = path !== undefined && (await layOut(context, path));
-    if (isNew || when === 'chosen') await engine.renew();
+    const runtime = path === undefined ? 'there' : await layOut(context, path);
+    if (runtime === 'new' || (runtime === 'there' && when === 'chosen')) await engine.renew();
   } catch (error) {
     presentFailure(Failure.from(error), 'document');
   }
 }
 
-async function layOut(context: Context, path: string): Promise<boolean> {
+async function layOut(context: Context, path: string) {
   const choosing = await import('../choosing/main.ts');
   return choosing.useCudaLibraries(cudaPlaces(context), path);
 }

@@ -12,7 +12,7 @@ import type { ModelRunner } from '../model/modelRunner.ts';
 import { PrefixCache } from '../model/prefixCache.ts';
 import { pause } from '../pause.ts';
 import type { AnalysisSae } from '../saes/saeReading.ts';
-import { LostWithDevice } from '../sessions/session.ts';
+import { despiteLosses } from '../sessions/session.ts';
 import { blockEnd, visibleFirst, windowShape, windowsOf, type Window } from './windows.ts';
 
 /** What the analysis needs of a model. */
@@ -134,12 +134,11 @@ export class Analysis {
 
   /** Runs what is missing of the window's own tokens; the number of tokens run. */
   private runWindow(...of: WindowArguments): Promise<number> {
-    return this.runBlocks(...of).catch((error: unknown) => {
-      if (!(error instanceof LostWithDevice)) throw error;
-      // What the device held is computed again, on the CPU.
+    const withoutPrefixes = (): boolean => {
       this.prefixes.clear();
-      return this.runBlocks(...of);
-    });
+      return true;
+    };
+    return despiteLosses(() => this.runBlocks(...of), withoutPrefixes);
   }
 
   /** Block by block. */
@@ -165,7 +164,8 @@ export class Analysis {
         const { block, cells } = await this.readBlock(document, asked);
         past?.letGo();
         past = block.cache;
-        if (past) this.prefixes.put(documentId, window.index, past);
+        const isWanted = this.documents.get(documentId) === document;
+        if (past && isWanted) this.prefixes.put(documentId, window.index, past);
         for (const cell of cells) {
           document.add(cell);
           context.report(cell);

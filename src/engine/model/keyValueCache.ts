@@ -39,6 +39,14 @@ export class KeyValueCache {
     return [...this.tensors.values()].some(({ location }) => location !== 'cpu');
   }
 
+  /** Whether a session that gave some of the other has left its device since: nothing can be fed with that any more. */
+  outlives(other: KeyValueCache): boolean {
+    return [...this.tensors].some(
+      ([name, { location }]) =>
+        location === 'cpu' && (other.tensors.get(name)?.location ?? 'cpu') !== 'cpu',
+    );
+  }
+
   get byteLength(): number {
     let bytes = 0;
     for (const { size } of this.tensors.values()) bytes += 4 * size;

@@ -5,7 +5,7 @@ import { hookNamed, hookWidth, isPattern, isResidual, spliceStart } from '../../
 import type { GraphRequest, ModelConfig, Tokenizer } from '../../models/model.ts';
 import { keepsOutputs } from '../../onnx/devices.ts';
 import { dispose, here, OnDevice } from '../sessions/activations.ts';
-import { LostWithDevice } from '../sessions/session.ts';
+import { despiteLosses } from '../sessions/session.ts';
 import type { DeviceInUse } from '../devices/deviceInUse.ts';
 import { KeyValueCache } from './keyValueCache.ts';
 import { bufferRows, type LayerBuffers } from './layerBuffers.ts';
@@ -179,12 +179,9 @@ export class ModelRunner {
 
   private async through(pass: Pass): Promise<RunResult> {
     const { hooks } = pass;
-    const { residual, cache, buffers, left, ...body } = await this.inStretches(pass).catch(
-      (error: unknown) => {
-        // What a device held is computed again on the CPU, but for what came from another run.
-        if (!(error instanceof LostWithDevice) || pass.past?.isOnDevice) throw error;
-        return this.inStretches(pass);
-      },
+    const { residual, cache, buffers, left, ...body } = await despiteLosses(
+      () => this.inStretches(pass),
+      () => pass.past?.isOnDevice !== true,
     );
     const heads = await this.headOf(residual, pass).catch((error: unknown) => {
       dispose(left.values());
@@ -212,32 +209,45 @@ export class ModelRunner {
     const tokens = pass.input.length / rowLength;
     const results: BodyResult[] = [];
     let cache = pass.past;
-    for (let from = 0; from < tokens; from += stretch) {
-      const to = Math.min(from + stretch, tokens);
-      const before = cache === pass.past ? undefined : cache;
-      const running = this.body.run({
-        start: pass.start,
-        input: pass.input.subarray(from * rowLength, to * rowLength),
-        past: cache,
-        hooks: pass.hooks,
-        replaced: pass.replaced && {
-          hook: pass.replaced.hook,
-          values: pass.replaced.values.subarray(
-            (from * pass.replaced.values.length) / tokens,
-            (to * pass.replaced.values.length) / tokens,
-          ),
-        },
-        toEnd: pass.head !== 'none',
-        keep: pass.keep === true || to < tokens,
-        buffers: bufferRows(pass.buffers ?? new Map(), tokens, [from, to]),
-        keepBuffers: pass.keepBuffers === true,
-        leave: pass.leave === true && tokens <= stretch && keepsOutputs(this.model.on.device),
-        signal: pass.signal,
-      });
-      const result = await running.finally(() => before?.letGo());
-      cache = new KeyValueCache((pass.past?.length ?? 0) + to, result.cache);
-      results.push(result);
+    try {
+      for (let from = 0; from < tokens; from += stretch) {
+        const to = Math.min(from + stretch, tokens);
+        const result = await this.body.run({
+          start: pass.start,
+          input: pass.input.subarray(from * rowLength, to * rowLength),
+          past: cache,
+          hooks: pass.hooks,
+          replaced: pass.replaced && {
+            hook: pass.replaced.hook,
+            values: pass.replaced.values.subarray(
+              (from * pass.replaced.values.length) / tokens,
+              (to * pass.replaced.values.length) / tokens,
+            ),
+          },
+          toEnd: pass.head !== 'none',
+          keep: pass.keep === true || to < tokens,
+          buffers: bufferRows(pass.buffers ?? new Map(), tokens, [from, to]),
+          keepBuffers: pass.keepBuffers === true,
+          leave: pass.leave === true && tokens <= stretch && keepsOutputs(this.model.on.device),
+          signal: pass.signal,
+        });
+        if (cache !== pass.past) cache?.letGo();
+        cache = new KeyValueCache((pass.past?.length ?? 0) + to, result.cache);
+        results.push(result);
+      }
+      return this.joinedStretches(pass, results, cache);
+    } catch (error) {
+      if (cache !== pass.past) cache?.letGo();
+      for (const { hooks } of results) dispose(hooks.values());
+      throw error;
     }
+  }
+
+  private joinedStretches(
+    pass: Pass,
+    results: readonly BodyResult[],
+    cache: KeyValueCache | undefined,
+  ): Stretches {
     const left = new Map(
       [...(results[0]?.hooks ?? [])].filter(
         (entry): entry is [Hook, OnDevice] => entry[1] instanceof OnDevice,

@@ -33,7 +33,9 @@ export class PrefixCache {
   }
 
   put(documentId: string, window: number, kept: KeyValueCache): void {
-    const others = this.entries.filter(entry => !has(documentId, window)(entry));
+    const others = this.entries.filter(
+      entry => !has(documentId, window)(entry) && !kept.outlives(entry.kept),
+    );
     let room = this.budget - kept.byteLength;
     const latestFirst = others.reverse().filter(entry => (room -= entry.kept.byteLength) >= 0);
     const entry = { documentId, window, kept: kept.hold(), valid: kept.length };

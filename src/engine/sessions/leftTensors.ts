@@ -21,10 +21,11 @@ export class LeftTensors {
       if (!this.tensors.delete(tensor)) return;
       try {
         dispose();
-      } finally {
-        // What is left of a session on a lost device may not even be let go of.
-        if (this.isToGo && this.tensors.size === 0) this.session.release().catch(() => undefined);
+      } catch {
+        // It went with its device.
       }
+      // What is left of a session on a lost device may not even be let go of.
+      if (this.isToGo && this.tensors.size === 0) this.session.release().catch(() => undefined);
     };
   }
 

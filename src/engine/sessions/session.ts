@@ -45,6 +45,23 @@ export class LostWithDevice extends Failure {
   }
 }
 
+/** More sessions than a model and its SAEs have at a time. */
+const mostLosses = 16;
+
+/**
+ * Acts again where what a device held was lost with it: each loss has moved a session to the CPU. `before` says whether the
+ * next attempt can do without.
+ */
+export async function despiteLosses<T>(act: () => Promise<T>, before: () => boolean): Promise<T> {
+  for (let losses = 0; ; losses++) {
+    try {
+      return await act();
+    } catch (error) {
+      if (!(error instanceof LostWithDevice) || losses === mostLosses || !before()) throw error;
+    }
+  }
+}
+
 /** What runs a graph in a device's place, should it fail. */
 export interface InPlaceOfDevice {
   readonly open: () => Promise<InferenceSession>;
@@ -134,8 +151,8 @@ export class Session {
     for (const name of this.left) {
       const output = outputs[name];
       if (!output) continue;
-      if (fetches.includes(name)) this.held.add(output);
-      else output.dispose();
+      this.held.add(output);
+      if (!fetches.includes(name)) output.dispose();
     }
     return outputs;
   }
