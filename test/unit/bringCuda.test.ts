@@ -7,13 +7,14 @@ import { join } from 'node:path';
 import { after, afterEach, beforeEach, describe, it } from 'node:test';
 import { Failure } from '../../src/common/failure.ts';
 import type { CudaPlaces } from '../../src/cuda/installCuda.ts';
+import { nupkg } from '../fixtures/cudaPackage.ts';
 import { fakeVscode } from './fakes/vscode.ts';
 import { set, shown, user } from './fakes/vscodeParts.ts';
 
 /** What is used of it here: the module needs VS Code's types. */
 interface CudaModule {
   readonly bringCuda: (places: CudaPlaces) => Promise<boolean>;
-  readonly useCudaLibraries: (places: CudaPlaces, path: string) => Promise<boolean>;
+  readonly useCudaLibraries: (places: CudaPlaces, path: string) => Promise<string>;
 }
 
 fakeVscode();
@@ -83,4 +84,8 @@ it('the libraries that a setting names are laid out with a progress', async () =
   assert.deepEqual(shown, [`progress ${preparing}`, `done ${preparing}`]);
   mkdirSync(path);
   await assert.rejects(useCudaLibraries(places, path), (error: unknown) => Failure.is(error));
+  writeFileSync(`${path}.nupkg`, nupkg);
+  const modules = join(import.meta.dirname, '../../node_modules');
+  user.cancels = title => title === preparing;
+  assert.equal(await useCudaLibraries({ ...places, modules }, `${path}.nupkg`), 'cancelled');
 });
