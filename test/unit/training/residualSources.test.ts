@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { Failure } from '../../../src/common/failure.ts';
 import { ResidualActivations } from '../../../src/engine/boost/residualActivations.ts';
 import type {
   ActivationSource,
@@ -89,7 +90,7 @@ describe('ResidualActivations', () => {
       assert.equal(e, Math.fround(x - Math.fround(x / 4)));
     });
     const stop = new AbortController();
-    stop.abort(new Error('stop'));
-    await assert.rejects(errors.read(0, 2, stop.signal), /stop/);
+    stop.abort(new Failure('cancelled', 'Stop.'));
+    await assert.rejects(errors.read(0, 2, stop.signal), /Stop/);
   });
 });
