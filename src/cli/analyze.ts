@@ -67,7 +67,7 @@ async function analyze(input: CommandInput): Promise<AnalyzeResult> {
         throw usage(`--k is to be at most ${maxK}, the largest k of ${name}.`);
       }
       const parts: AnalysisPart[] = [];
-      input.log(`Analysing ${path} ...`);
+      input.log(`Analyzing ${path} ...`);
       await sae.analysis.analyze(
         { documentId: path, text, visible: { start: 0, end: 0 }, predictions: 1 },
         { signal, report: collect(parts, line => input.log(line)) },

@@ -46,9 +46,9 @@ function tooLarge(path: string, found: string, longest: number): Failure {
   const limit = longest.toLocaleString('en');
   return new Failure(
     'too-large',
-    `${path} has ${found}; at most ${limit} characters are analysed.`,
+    `${path} has ${found}; at most ${limit} characters are analyzed.`,
     {
-      action: 'Split the file, or analyse a part of it.',
+      action: 'Split the file, or analyze a part of it.',
     },
   );
 }
