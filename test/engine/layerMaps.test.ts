@@ -1,62 +1,20 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
-import { Failure, type FailureCode } from '../../src/common/failure.ts';
-import type { LoadProgress, ModelRequest } from '../../src/contracts/engine.ts';
-import type { CircuitsRequest, DocumentRoutesRequest } from '../../src/contracts/layerMap.ts';
+import { describe, it } from 'node:test';
+import type { ModelRequest } from '../../src/contracts/engine.ts';
+import type { DocumentRoutesRequest } from '../../src/contracts/layerMap.ts';
 import { routeDocument } from '../../src/engine/lime/documentRoutes.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import { ModelRunner } from '../../src/engine/model/modelRunner.ts';
 import { RouteRunner } from '../../src/engine/lime/routeRunner.ts';
-import { readRouting, type Routing } from '../../src/engine/lime/routing.ts';
+import { readRouting } from '../../src/engine/lime/routing.ts';
 import { writeFittedRouters } from '../../src/lime/fittedRouters.ts';
-import { rowShares } from '../../src/lime/routeShares.ts';
-import { fittedLlama, limeWithText, tinyFit, tinyRouter } from '../fixtures/limeWithText.ts';
+import { tinyFit, tinyRouter } from '../fixtures/limeWithText.ts';
+import { context, failsWith, near, routedModels, sharesOf, words } from './routedModels.ts';
 
-let folder = '';
-let lime: ModelRequest;
-let plain: ModelRequest;
-let routed: ModelRequest;
-before(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'loupe-layer-maps-'));
-  const cacheFolder = join(folder, 'cache');
-  lime = { path: await limeWithText(join(folder, 'lime'), 'gqa4'), cacheFolder, threads: 1 };
-  ({ plain, routed } = await fittedLlama(join(folder, 'llama'), cacheFolder));
-});
-after(async () => rm(folder, { recursive: true }));
+const models = routedModels();
 
-function context(report?: (progress: LoadProgress) => void) {
-  const stop = new AbortController();
-  const progress: LoadProgress[] = [];
-  return {
-    stop,
-    progress,
-    signal: stop.signal,
-    report: (step: LoadProgress) => {
-      progress.push(step);
-      report?.(step);
-    },
-  };
-}
-
-function failsWith(code: FailureCode, pattern = /./) {
-  return (error: unknown): boolean => {
-    assert.ok(Failure.is(error, code), String(error));
-    assert.match(error.message, pattern);
-    return true;
-  };
-}
-
-function near(found: ArrayLike<number>, expected: ArrayLike<number>, tolerance = 1e-6): void {
-  assert.equal(found.length, expected.length);
-  for (let i = 0; i < found.length; i++) {
-    assert.ok(Math.abs((found[i] ?? NaN) - (expected[i] ?? NaN)) < tolerance, String(i));
-  }
-}
-
-const words = 'the cat and the other cat went to the market, then home. ';
 const visible = { start: 0, end: 10 };
 
 function document(model: ModelRequest, text: string, documentId = 'a'): DocumentRoutesRequest {
@@ -65,7 +23,7 @@ function document(model: ModelRequest, text: string, documentId = 'a'): Document
 
 describe('The layer map', () => {
   it('of an ordinary model is the identity', async () => {
-    const map = await new Engine().handlers.layerMap(plain, context());
+    const map = await new Engine().handlers.layerMap(models.plain, context());
     assert.deepEqual(
       [map.model, map.origin, map.fit, map.layers, map.heads, map.queryHeads],
       ['tiny', 'identity', null, 2, 2, 4],
@@ -76,7 +34,7 @@ describe('The layer map', () => {
 
   it('of fitted routers is theirs, with how they were fitted', async () => {
     const { handlers } = new Engine();
-    const map = await handlers.layerMap(routed, context());
+    const map = await handlers.layerMap(models.routed, context());
     assert.equal(map.origin, 'fitted');
     assert.deepEqual(map.fit, tinyFit);
     // Head 0: 0.5 and 0.5; head 1: 0.125 and 0.875.
@@ -86,16 +44,16 @@ describe('The layer map', () => {
     assert.deepEqual(
       map,
       await handlers.layerMap(
-        { ...routed, routers: `${routed.routers ?? ''}/routers.safetensors` },
+        { ...models.routed, routers: `${models.routed.routers ?? ''}/routers.safetensors` },
         context(),
       ),
     );
   });
 
   it('of a LIMe model is that of its own routers', async () => {
-    const map = await new Engine().handlers.layerMap(lime, context());
+    const map = await new Engine().handlers.layerMap(models.lime, context());
     assert.deepEqual([map.origin, map.fit, map.layers, map.heads], ['trained', null, 4, 2]);
-    const { routers } = await readRouting(lime);
+    const { routers } = await readRouting(models.lime);
     const last = routers.get(3) ?? new Float32Array();
     const sums = [0, 1, 2, 3].map(j =>
       [0, 1].reduce(
@@ -116,7 +74,7 @@ describe('The layer map', () => {
   it('is refused for routers that do not belong to the model', async () => {
     const { handlers } = new Engine();
     const ask = (request: ModelRequest) => Promise.resolve(handlers.layerMap(request, context()));
-    const strange = join(folder, 'strange');
+    const strange = join(models.folder, 'strange');
     await mkdir(strange);
     const write = (hash: string, router: Float32Array, keyValueHeads: number) =>
       writeFittedRouters(strange, new Map([[1, router]]), {
@@ -124,37 +82,25 @@ describe('The layer map', () => {
         fit: tinyFit,
         keyValueHeads,
       });
-    const request = { ...plain, routers: strange };
+    const request = { ...models.plain, routers: strange };
     await assert.rejects(ask(request), failsWith('not-found'));
     await write('0'.repeat(64), tinyRouter, 2);
     await assert.rejects(ask(request), failsWith('mismatch', /fitted to Other/));
-    const { hash } = (await readRouting(plain)).model.info;
+    const { hash } = (await readRouting(models.plain)).model.info;
     await write(hash, new Float32Array(2), 1);
     await assert.rejects(ask(request), failsWith('bad-file', /blocks\.1\.router/));
     await writeFile(join(strange, 'routers.safetensors'), 'nothing');
     await assert.rejects(ask(request), failsWith('bad-file'));
-    await assert.rejects(ask({ ...plain, routers: join(folder, 'none') }), failsWith('not-found'));
     await assert.rejects(
-      ask({ ...lime, routers: routed.routers ?? '' }),
+      ask({ ...models.plain, routers: join(models.folder, 'none') }),
+      failsWith('not-found'),
+    );
+    await assert.rejects(
+      ask({ ...models.lime, routers: models.routed.routers ?? '' }),
       failsWith('mismatch', /of its own/),
     );
   });
 });
-
-/** What heads take of each token, from a runner asked directly: [t] of (H, layer + 1). */
-async function sharesOf(
-  routing: Routing,
-  ids: Uint32Array,
-  layer: number,
-): Promise<Float32Array[]> {
-  const runner = await RouteRunner.open(routing);
-  const norms = (await runner.run(ids)).own.get(layer);
-  await runner.dispose();
-  assert.ok(norms);
-  const shares = rowShares(norms.output, layer + 1);
-  const row = shares.length / ids.length;
-  return Array.from(ids, (_, t) => shares.subarray(t * row, (t + 1) * row));
-}
 
 describe('The routes of a document', () => {
   const text = words.repeat(3);
@@ -162,8 +108,8 @@ describe('The routes of a document', () => {
   it('of a LIMe model: every token is run in a window with what stands before it', async () => {
     const { handlers } = new Engine();
     const asked = context();
-    const routes = await handlers.documentRoutes(document(lime, text), asked);
-    const routing = await readRouting(lime);
+    const routes = await handlers.documentRoutes(document(models.lime, text), asked);
+    const routing = await readRouting(models.lime);
     const { ids, starts, ends } = routing.model.tokenizer.encode(text);
     assert.ok(ids.length > 130, String(ids.length));
     assert.deepEqual([routes.starts, routes.ends, routes.isPart], [starts, ends, false]);
@@ -204,8 +150,11 @@ describe('The routes of a document', () => {
 
   it('are by contribution: means of |R V| over its tokens', async () => {
     const short = text.slice(0, 50);
-    const routes = await new Engine().handlers.documentRoutes(document(lime, short), context());
-    const routing = await readRouting(lime);
+    const routes = await new Engine().handlers.documentRoutes(
+      document(models.lime, short),
+      context(),
+    );
+    const routing = await readRouting(models.lime);
     const runner = await RouteRunner.open(routing);
     const { memory } =
       (await runner.run(routing.model.tokenizer.encode(short).ids)).own.get(2) ?? assert.fail();
@@ -226,7 +175,7 @@ describe('The routes of a document', () => {
   it('of fitted routers are compared with the identity', async () => {
     const { handlers } = new Engine();
     const routes = await handlers.documentRoutes(
-      document(routed, 'hello, hello: the fox'),
+      document(models.routed, 'hello, hello: the fox'),
       context(),
     );
     assert.deepEqual([...routes.initial.map], [1, 0, 0, 1]);
@@ -241,7 +190,7 @@ describe('The routes of a document', () => {
 
   it('of an ordinary model are the identity, and nothing is run', async () => {
     const { handlers } = new Engine();
-    const routes = await handlers.documentRoutes(document(plain, 'hello, hello'), context());
+    const routes = await handlers.documentRoutes(document(models.plain, 'hello, hello'), context());
     assert.deepEqual([...routes.contribution.map], [1, 0, 0, 1]);
     assert.equal(routes.starts.length, 4);
     const { shares } = await handlers.tokenRoutes({ documentId: 'a', token: 1 }, context());
@@ -249,7 +198,7 @@ describe('The routes of a document', () => {
   });
 
   it('are those around what is visible where the document is too long', async () => {
-    const routing = await readRouting(lime);
+    const routing = await readRouting(models.lime);
     const runner = await RouteRunner.open(routing, { compare: true });
     const long = words.repeat(20);
     const at = { start: 620, end: 680 };
@@ -284,24 +233,24 @@ describe('The routes of a document', () => {
     const asked = context(({ step }) => {
       if (step === 'Running the document') asked.stop.abort();
     });
-    const long = document(lime, words.repeat(50));
+    const long = document(models.lime, words.repeat(50));
     const ended = Promise.resolve(handlers.documentRoutes(long, asked));
     await assert.rejects(ended, failsWith('cancelled'));
     assert.equal(asked.progress.filter(({ step }) => step === 'Running the document').length, 1);
     const token = { documentId: 'a', token: 0 };
     assert.throws(() => handlers.tokenRoutes(token, context()), failsWith('not-ready'));
-    await handlers.documentRoutes(document(lime, words), context());
+    await handlers.documentRoutes(document(models.lime, words), context());
     await handlers.tokenRoutes(token, context());
   });
 
   it('are given up for a newer text of the same document, which keeps the older until it is done', async () => {
     const { handlers } = new Engine();
-    await handlers.documentRoutes(document(lime, 'the cat'), context());
+    await handlers.documentRoutes(document(models.lime, 'the cat'), context());
     const first = Promise.resolve(
-      handlers.documentRoutes(document(lime, words.repeat(50)), context()),
+      handlers.documentRoutes(document(models.lime, words.repeat(50)), context()),
     );
     const failed = assert.rejects(first, failsWith('cancelled', /asked for again/));
-    const second = handlers.documentRoutes(document(lime, words), context());
+    const second = handlers.documentRoutes(document(models.lime, words), context());
     await handlers.tokenRoutes({ documentId: 'a', token: 5 }, context());
     await failed;
     const { starts } = await second;
@@ -314,7 +263,7 @@ describe('The routes of a document', () => {
       if (step === 'Running the document')
         void handlers.forgetRoutes({ documentId: 'a' }, context());
     });
-    const long = document(lime, words.repeat(50));
+    const long = document(models.lime, words.repeat(50));
     await assert.rejects(
       Promise.resolve(handlers.documentRoutes(long, asked)),
       failsWith('cancelled', /closed/),
@@ -322,7 +271,7 @@ describe('The routes of a document', () => {
     let loaded: Promise<unknown> | undefined;
     const loading = context(({ step }) => {
       if (step === 'Running the document')
-        loaded ??= Promise.resolve(handlers.loadModel(plain, context()));
+        loaded ??= Promise.resolve(handlers.loadModel(models.plain, context()));
     });
     await assert.rejects(
       Promise.resolve(handlers.documentRoutes(long, loading)),
@@ -343,138 +292,17 @@ describe('The routes of a document', () => {
   it('are refused for no text and for too much', async () => {
     const { handlers } = new Engine();
     const ask = (text: string) =>
-      Promise.resolve(handlers.documentRoutes(document(lime, text), context()));
+      Promise.resolve(handlers.documentRoutes(document(models.lime, text), context()));
     await assert.rejects(ask(''), failsWith('empty'));
     await assert.rejects(ask('a'.repeat(2 ** 20 + 1)), failsWith('too-large'));
   });
 });
 
-describe('Circuits', () => {
-  let corpus = '';
-  before(async () => {
-    corpus = join(folder, 'corpus');
-    await mkdir(join(corpus, 'sub'), { recursive: true });
-    await writeFile(join(corpus, 'a.txt'), `\ufeff${words.repeat(2)}`);
-    await writeFile(
-      join(corpus, 'sub', 'b.txt'),
-      'my other home, far from any cat or market. '.repeat(3),
-    );
-    await writeFile(join(corpus, 'sub', 'c.txt'), 'zzz zzz zzz');
-    await writeFile(join(corpus, 'page.html'), '<p>some words of a page</p>');
-    await writeFile(join(corpus, 'ignored.txt'), 'quiz quiz quiz');
-    await writeFile(join(corpus, '.gitignore'), 'ignored.txt\n');
-  });
-
-  function asked(changes: Partial<CircuitsRequest> = {}): CircuitsRequest {
-    const route = { layer: 2, head: 1, buffer: 0 };
-    const rest = {
-      include: [],
-      exclude: ['**/c.txt'],
-      useGitIgnore: true,
-      tokens: 10_000,
-      count: 5,
-    };
-    return { model: lime, roots: [corpus], route, ...rest, ...changes };
-  }
-
-  it('are the tokens of highest share, with their places', async () => {
-    const request = asked();
-    const progress = context();
-    const found = await new Engine().handlers.circuits(request, progress);
-    const routing = await readRouting(lime);
-    const all: { path: string; start: number; share: number }[] = [];
-    for (const name of ['a.txt', 'sub/b.txt']) {
-      const path = join(corpus, name);
-      const { ids, starts } = routing.model.tokenizer.encode(
-        (await readFile(path, 'utf8')).replace('\ufeff', ''),
-      );
-      for (let start = 0, own = 0; own < ids.length; start += 48) {
-        const window = ids.subarray(start, start + 64);
-        const shares = await sharesOf(routing, window, 2);
-        for (; own < start + window.length; own++)
-          all.push({ path, start: starts[own] ?? 0, share: shares[own - start]?.[3] ?? 0 });
-      }
-    }
-    const expected = all.sort((a, b) => b.share - a.share).slice(0, 5);
-    const files = found.found.filter(({ verbatim }) => verbatim);
-    assert.equal(found.found.length, 5);
-    near(
-      files.map(({ share }) => share),
-      expected.slice(0, files.length).map(({ share }) => share),
-    );
-    for (const [i, { path, start, end, text, before, after, verbatim }] of found.found.entries()) {
-      if (!verbatim) continue;
-      const match = expected[files.indexOf(found.found[i] ?? assert.fail())];
-      assert.deepEqual([path, start], [match?.path, match?.start]);
-      const content = (await readFile(path, 'utf8')).replace('\ufeff', '');
-      assert.equal(content.slice(start, end), text === '␣' ? ' ' : text);
-      assert.equal(content.slice(start - before.length, start), before);
-      assert.equal(content.slice(end, end + after.length), after);
-      assert.ok(before.length + after.length >= 12);
-    }
-    assert.ok(found.tokens >= all.length);
-    const counts = found.byText.map(({ count }) => count);
-    assert.equal(
-      counts.reduce((sum, count) => sum + count, 0),
-      5,
-    );
-    assert.match(found.convention, /64 tokens.*among the 5 strongest/);
-    assert.ok(progress.progress.length > 3);
-  });
-
-  it('are of so many tokens, and of the files that the globs choose', async () => {
-    const { handlers } = new Engine();
-    const few = await handlers.circuits(asked({ tokens: 70, count: 3 }), context());
-    assert.deepEqual([few.tokens, few.found.length], [70, 3]);
-    const chosen = await handlers.circuits(
-      asked({ include: ['sub/*.txt'], exclude: [] }),
-      context(),
-    );
-    assert.ok(chosen.found.every(({ path }) => path.startsWith(join(corpus, 'sub'))));
-    const page = await handlers.circuits(asked({ include: ['*.html'] }), context());
-    assert.ok(
-      page.found.every(({ verbatim, start, end }) => !verbatim && start === 0 && end === 0),
-    );
-    assert.ok(page.found.some(({ after }) => after.length > 0));
-  });
-
-  it('are refused where they say nothing', async () => {
-    const { handlers } = new Engine();
-    const ask = (changes: Partial<CircuitsRequest>) =>
-      Promise.resolve(handlers.circuits(asked(changes), context()));
-    await assert.rejects(
-      ask({ route: { layer: 0, head: 0, buffer: 0 } }),
-      failsWith('usage', /first layer/),
-    );
-    await assert.rejects(
-      ask({ route: { layer: 2, head: 4, buffer: 0 } }),
-      failsWith('usage', /head 4/),
-    );
-    await assert.rejects(
-      ask({ route: { layer: 2, head: 0, buffer: 3 } }),
-      failsWith('usage', /buffer/),
-    );
-    const route = { layer: 1, head: 0, buffer: 0 };
-    await assert.rejects(ask({ model: plain, route }), failsWith('usage', /no routers/));
-    await assert.rejects(ask({ include: ['*.none'] }), failsWith('empty'));
-    await assert.rejects(ask({ roots: [join(folder, 'none')] }), failsWith('not-found'));
-  });
-
-  it('end when they are cancelled', async () => {
-    const stopped = context(({ step }) => {
-      if (step === 'Running the text') stopped.stop.abort();
-    });
-    const ended = Promise.resolve(new Engine().handlers.circuits(asked(), stopped));
-    await assert.rejects(ended, failsWith('cancelled'));
-    assert.equal(stopped.progress.filter(({ step }) => step === 'Running the text').length, 1);
-  });
-});
-
 describe('Identity routers fitted to a model', () => {
   it('leave its logits as they are, bit for bit', async () => {
-    const routers = join(folder, 'identity');
+    const routers = join(models.folder, 'identity');
     await mkdir(routers);
-    const { info } = (await readRouting(plain)).model;
+    const { info } = (await readRouting(models.plain)).model;
     await writeFittedRouters(routers, new Map([[1, Float32Array.of(0, 0, 1, 0, 0, 0, 0, 1)]]), {
       model: { name: info.name, hash: info.hash },
       fit: tinyFit,
@@ -482,7 +310,7 @@ describe('Identity routers fitted to a model', () => {
     });
     const tokenIds = Uint32Array.from({ length: 40 }, (_, t) => (t * t + 3) % 260);
     const logits = [];
-    for (const request of [plain, { ...plain, routers }]) {
+    for (const request of [models.plain, { ...models.plain, routers }]) {
       const model = await ModelRunner.open(request);
       logits.push((await model.run({ tokenIds, hooks: [], head: 'logits' })).logits);
       await model.dispose();

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { InferenceSession, type Tensor } from 'onnxruntime-node';
 import { Failure } from '../../src/common/failure.ts';
-import { Random } from '../../src/common/random.ts';
 import type { AnalysisPart, Device, DomainPart } from '../../src/contracts/engine.ts';
 import { OnDevice } from '../../src/engine/sessions/activations.ts';
 import { Analysis } from '../../src/engine/analysis/analysis.ts';
@@ -17,6 +16,7 @@ import { type ActivationRule, type Dictionary, largestK } from '../../src/saes/d
 import type { Residual } from '../../src/saes/residualsGraph.ts';
 import { ggufBytes, tinyLlama } from '../fixtures/tinyGguf.ts';
 import { difference } from './difference.ts';
+import { normals, plain, random } from './plainDictionary.ts';
 import { RanOn } from './ranOn.ts';
 import { useSoftwareGpu } from './softwareGpu.ts';
 
@@ -59,25 +59,7 @@ Object.assign(InferenceSession, {
   },
 });
 
-const [D, F, K] = [64, 96, 8];
-const random = new Random(4);
-const normals = (length: number, scale = 1) =>
-  Float32Array.from({ length }, () => scale * random.normal());
-const plain: Dictionary = {
-  name: 'plain',
-  hook: 'blocks.0.hook_resid_post',
-  width: F,
-  inputWidth: D,
-  encoder: normals(F * D, 1 / Math.sqrt(D)),
-  encoderBias: normals(F, 0.1),
-  decoder: normals(F * D, 1 / Math.sqrt(D)),
-  decoderBias: normals(D, 0.1),
-  subtractDecoderBias: true,
-  rule: { kind: 'topk', maxK: K },
-  tokenPolicy: { excludeFirst: true, maxNorm: 9 },
-  model: undefined,
-  provenance: {},
-};
+const { inputWidth: D, width: F } = plain;
 const thresholds = Float32Array.from({ length: 70 }, () => 0.02 * (1 + random.uniform()));
 const residuals = [
   residual(F, 70, { kind: 'jumprelu', threshold: thresholds }),

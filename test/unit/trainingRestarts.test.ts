@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Failure } from '../../src/common/failure.ts';
+import type { TrainingQueue } from '../../src/editor/training/trainingQueue.ts';
 import {
   domainFolder,
   done,
@@ -18,6 +19,17 @@ import {
   workspace,
 } from './fakes/queueWorkspace.ts';
 import { boostRequest } from './fakes/trainer.ts';
+
+/** The first two trainers take steps on the device and are killed, so many milliseconds apart. */
+async function stopsTwice(queue: TrainingQueue, device: string, apart = 0): Promise<void> {
+  for (const index of [0, 1]) {
+    const process = await trainer(index, 'boost chemistry');
+    process.progress({ device, step: 10 + index });
+    await until('progress', () => jobOf(queue, 'chemistry')?.progress?.step === 10 + index);
+    process.kill();
+    workspace.now += apart;
+  }
+}
 
 describe('a trainer that is killed', () => {
   it('is started again once by itself; the second time within a minute it fails', async () => {
@@ -76,13 +88,7 @@ describe('a trainer that is killed', () => {
   it('twice on a device goes on on the CPU, said, and fails where that stops at once too', async () => {
     const { queue } = await openWindow();
     await queue.add(requestOn('chemistry', 'auto'));
-    for (const index of [0, 1]) {
-      const process = await trainer(index, 'boost chemistry');
-      process.progress({ device: 'WebGPU', step: 10 + index });
-      await until('progress', () => jobOf(queue, 'chemistry')?.progress?.step === 10 + index);
-      process.kill();
-      workspace.now += 200_000;
-    }
+    await stopsTwice(queue, 'WebGPU', 200_000);
     const third = await trainer(2, 'boost chemistry');
     assert.equal(jobOf(queue, 'chemistry')?.request.model.device, 'cpu');
     assert.equal(
@@ -124,12 +130,7 @@ describe('a trainer that is killed', () => {
   it('twice on a device that is asked for, with steps on the CPU, goes on on the CPU alone', async () => {
     const { queue } = await openWindow();
     await queue.add(requestOn('chemistry', 'directml'));
-    for (const index of [0, 1]) {
-      const process = await trainer(index, 'boost chemistry');
-      process.progress({ device: 'CPU', step: 10 + index });
-      await until('progress', () => jobOf(queue, 'chemistry')?.progress?.step === 10 + index);
-      process.kill();
-    }
+    await stopsTwice(queue, 'CPU');
     await trainer(2, 'boost chemistry');
     assert.deepEqual(startedFor, ['directml', 'directml', 'cpu']);
     assert.match(String(jobOf(queue, 'chemistry')?.notice), /twice on DirectML .*the CPU went on/);
@@ -139,24 +140,14 @@ describe('a trainer that is killed', () => {
     const { queue } = await openWindow();
     const asked = boostRequest('chemistry', domainFolder('chemistry'));
     await queue.add({ kind: 'residual', request: { ...asked, tensorflow: {} } });
-    for (const index of [0, 1]) {
-      const process = await trainer(index, 'boost chemistry');
-      process.progress({ device: 'CPU', step: 10 + index });
-      await until('progress', () => jobOf(queue, 'chemistry')?.progress?.step === 10 + index);
-      process.kill();
-    }
+    await stopsTwice(queue, 'CPU');
     await until('failed', () => failed.length === 1);
   });
 
   it('on the CPU that auto took is started again once', async () => {
     const { queue } = await openWindow();
     await queue.add(requestOn('chemistry', 'auto'));
-    for (const index of [0, 1]) {
-      const process = await trainer(index, 'boost chemistry');
-      process.progress({ device: 'CPU', step: 10 + index });
-      await until('progress', () => jobOf(queue, 'chemistry')?.progress?.step === 10 + index);
-      process.kill();
-    }
+    await stopsTwice(queue, 'CPU');
     await until('failed', () => failed.length === 1);
     assert.equal(jobOf(queue, 'chemistry')?.request.model.device, 'auto');
   });

@@ -7,85 +7,53 @@ import type {
   LayerMapState,
   LayerMapView,
 } from '../../contracts/layerMapPanel.ts';
-import { createCaller, serve, type Caller, type Handlers } from '../../messages/calls.ts';
-import { acceptPages } from '../../messages/panel.ts';
+import type { Handlers } from '../../messages/calls.ts';
+import { SinglePanel } from '../panels/singlePanel.ts';
 import type { LayerMaps } from './layerMaps.ts';
 import { presentFailure } from '../presentFailure.ts';
-import { webviewHtml, webviewOptions } from '../panels/webviewHtml.ts';
-import { webviewPort } from '../panels/webviewPort.ts';
-
-const layerMapPanelType = 'loupe.layerMap';
 
 /** Milliseconds that changes are gathered for. */
 const interval = 16;
 
-/** The panel of layer maps: one per window, opened beside the editor, restored after a restart. */
-export class LayerMapPanel implements vscode.WebviewPanelSerializer, vscode.Disposable {
+/** The panel of layer maps. */
+export class LayerMapPanel implements vscode.Disposable {
   private readonly owned = new DisposableStore();
-  private readonly extension: vscode.Uri;
   private readonly maps: LayerMaps;
-  private panel: vscode.WebviewPanel | undefined;
-  private page: Caller<LayerMapView> | undefined;
+  private readonly single: SinglePanel<LayerMapHost, LayerMapView>;
   /** What the page has: only parts that changed are sent. */
   private sent: LayerMapState | undefined;
   private timer: NodeJS.Timeout | undefined;
 
   constructor(extension: vscode.Uri, maps: LayerMaps) {
-    this.extension = extension;
     this.maps = maps;
-    this.owned.register(vscode.window.registerWebviewPanelSerializer(layerMapPanelType, this));
+    this.single = this.owned.register(
+      new SinglePanel<LayerMapHost, LayerMapView>(extension, {
+        ...{ type: 'loupe.layerMap', title: 'Layer Maps', page: 'layerMap' },
+        handlers: this.handlers,
+        onOpen: panel => this.opened(panel),
+        onClose: () => {
+          this.sent = undefined;
+          maps.close();
+        },
+      }),
+    );
     this.owned.register(maps.onDidChange(() => this.schedule()));
     this.owned.register({ dispose: () => clearTimeout(this.timer) });
   }
 
   show(): void {
-    if (this.panel) {
-      this.panel.reveal(undefined, false);
-      return;
-    }
-    const column = vscode.window.activeTextEditor
-      ? vscode.ViewColumn.Beside
-      : vscode.ViewColumn.Active;
-    this.adopt(
-      vscode.window.createWebviewPanel(
-        layerMapPanelType,
-        'Layer Maps',
-        { viewColumn: column },
-        webviewOptions(this.extension),
-      ),
-    );
-  }
-
-  deserializeWebviewPanel(panel: vscode.WebviewPanel): Promise<void> {
-    this.adopt(panel);
-    return Promise.resolve();
+    this.single.show();
   }
 
   dispose(): void {
     this.owned.dispose();
   }
 
-  private adopt(panel: vscode.WebviewPanel): void {
-    this.panel?.dispose();
-    this.panel = panel;
-    const { webview } = panel;
-    webview.options = webviewOptions(this.extension);
-    panel.iconPath = vscode.Uri.joinPath(this.extension, 'media', 'icon.svg');
-    const pages = acceptPages(webviewPort(webview, panel.onDidDispose), connection => {
-      serve<LayerMapHost>(connection, this.handlers);
-      this.page = createCaller<LayerMapView>(connection);
-    });
+  private opened(panel: vscode.WebviewPanel): void {
     panel.onDidChangeViewState(() => {
       if (panel.visible) act(() => this.maps.model.refreshRouters());
     });
-    panel.onDidDispose(() => {
-      pages.dispose();
-      if (this.panel !== panel) return;
-      [this.panel, this.page, this.sent] = [undefined, undefined, undefined];
-      this.maps.close();
-    });
     this.maps.open();
-    webview.html = webviewHtml(webview, this.extension, 'layerMap');
   }
 
   private readonly handlers: Handlers<LayerMapHost> = {
@@ -108,14 +76,15 @@ export class LayerMapPanel implements vscode.WebviewPanelSerializer, vscode.Disp
   };
 
   private schedule(): void {
-    if (!this.panel) return;
+    if (!this.single.panel) return;
     this.timer ??= setTimeout(() => {
       this.timer = undefined;
       const { sent } = this;
-      if (!sent || !this.page) return; // the page asks for the state when it is ready
+      const { page } = this.single;
+      if (!sent || !page) return; // the page asks for the state when it is ready
       const state = (this.sent = this.maps.state);
       // A page that goes away meanwhile asks for the state when it comes back.
-      this.page.call('show', changesOf(sent, state)).catch(() => undefined);
+      page.call('show', changesOf(sent, state)).catch(() => undefined);
     }, interval);
   }
 }

@@ -2,81 +2,44 @@ import * as vscode from 'vscode';
 import { DisposableStore } from '../../common/disposable.ts';
 import { Failure } from '../../common/failure.ts';
 import type { TrainingHost, TrainingState, TrainingView } from '../../contracts/trainingPanel.ts';
-import { createCaller, serve, type Caller, type Handlers } from '../../messages/calls.ts';
-import { acceptPages } from '../../messages/panel.ts';
+import type { Handlers } from '../../messages/calls.ts';
+import { SinglePanel } from '../panels/singlePanel.ts';
 import { presentFailure } from '../presentFailure.ts';
 import { isFeature } from '../session.ts';
 import type { Training } from './training.ts';
 import { cancelTraining, removeTraining, startPlanned } from './trainingActions.ts';
 import { openPlace } from './trainingPlaces.ts';
-import { webviewHtml, webviewOptions } from '../panels/webviewHtml.ts';
-import { webviewPort } from '../panels/webviewPort.ts';
-
-const trainingPanelType = 'loupe.training';
 
 /** Milliseconds between two snapshots of a training under way. */
 const interval = 250;
 
-/** The panel of trainings and their reports: opened beside the editor, one per window, restored after a restart. */
-export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disposable {
+/** The panel of trainings and their reports. */
+export class TrainingPanel implements vscode.Disposable {
   private readonly owned = new DisposableStore();
-  private readonly extension: vscode.Uri;
   private readonly training: Training;
-  private panel: vscode.WebviewPanel | undefined;
-  private page: Caller<TrainingView> | undefined;
+  private readonly single: SinglePanel<TrainingHost, TrainingView>;
   private timer: NodeJS.Timeout | undefined;
 
   constructor(extension: vscode.Uri, training: Training) {
-    this.extension = extension;
     this.training = training;
-    this.owned.register(vscode.window.registerWebviewPanelSerializer(trainingPanelType, this));
+    this.single = this.owned.register(
+      new SinglePanel<TrainingHost, TrainingView>(extension, {
+        ...{ type: 'loupe.training', title: 'Training', page: 'training' },
+        handlers: this.handlers,
+        onOpen: panel => this.entitle(panel),
+        onClose: () => undefined,
+      }),
+    );
     this.owned.register(training.onDidChange(() => this.schedule()));
     this.owned.register({ dispose: () => clearTimeout(this.timer) });
   }
 
   show(): void {
-    if (this.panel) {
-      this.panel.reveal(undefined, false);
-      return;
-    }
-    const column = vscode.window.activeTextEditor
-      ? vscode.ViewColumn.Beside
-      : vscode.ViewColumn.Active;
-    this.adopt(
-      vscode.window.createWebviewPanel(
-        trainingPanelType,
-        'Training',
-        { viewColumn: column },
-        webviewOptions(this.extension),
-      ),
-    );
-  }
-
-  deserializeWebviewPanel(panel: vscode.WebviewPanel): Promise<void> {
-    this.adopt(panel);
-    return Promise.resolve();
+    this.single.show();
   }
 
   dispose(): void {
     this.owned.dispose();
-  }
-
-  private adopt(panel: vscode.WebviewPanel): void {
-    this.panel?.dispose();
-    this.panel = panel;
-    const { webview } = panel;
-    webview.options = webviewOptions(this.extension);
-    panel.iconPath = vscode.Uri.joinPath(this.extension, 'media', 'icon.svg');
-    const pages = acceptPages(webviewPort(webview, panel.onDidDispose), connection => {
-      serve<TrainingHost>(connection, this.handlers);
-      this.page = createCaller<TrainingView>(connection);
-    });
-    panel.onDidDispose(() => {
-      pages.dispose();
-      if (this.panel === panel) [this.panel, this.page] = [undefined, undefined];
-    });
-    this.title();
-    webview.html = webviewHtml(webview, this.extension, 'training');
   }
 
   private readonly handlers: Handlers<TrainingHost> = {
@@ -116,18 +79,19 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
   };
 
   private schedule(): void {
-    if (!this.panel) return;
+    if (!this.single.panel) return;
     this.timer ??= setTimeout(() => {
       this.timer = undefined;
-      this.title();
+      const { panel, page } = this.single;
+      if (panel) this.entitle(panel);
       // A page that goes away meanwhile asks for the state when it comes back.
-      this.page?.call('show', this.training.state()).catch(() => undefined);
+      page?.call('show', this.training.state()).catch(() => undefined);
     }, interval);
   }
 
-  private title(): void {
+  private entitle(panel: vscode.WebviewPanel): void {
     const { shown }: TrainingState = this.training.state();
-    if (this.panel) this.panel.title = shown ? `Report: ${shown.domain}` : 'Training';
+    panel.title = shown ? `Report: ${shown.domain}` : 'Training';
   }
 }
 

@@ -1,4 +1,5 @@
 import type { BoostPhase, BoostProgress } from '../../contracts/trainer.ts';
+import { leastMilliseconds, untrained } from '../training/untrained.ts';
 import type { TrainedProgress } from './boostTrain.ts';
 
 /** A phase that a training has still to go through, and what it is likely to take. */
@@ -6,23 +7,6 @@ export interface Stage {
   readonly phase: BoostPhase;
   readonly seconds: number;
 }
-
-const nothingTrained: TrainedProgress = {
-  fraction: 0,
-  step: 0,
-  steps: 0,
-  tokens: 0,
-  loss: null,
-  domainEv: null,
-  domainEvBase: null,
-  generalEv: null,
-  generalEvBase: null,
-  alive: null,
-  dead: null,
-  tokensPerSecond: null,
-};
-
-const leastMilliseconds = 200;
 
 /** A guess from less than this share of a phase, or from fewer seconds, is worse than the one before the phase. */
 const leastSeen = { share: 0.02, seconds: 1 };
@@ -40,7 +24,7 @@ export class BoostReporter {
   /** What was already done when the phase began: a training that is taken up begins in its middle. */
   private from: number | undefined;
   private sent = -Infinity;
-  private last: TrainedProgress = nothingTrained;
+  private last: TrainedProgress = untrained;
 
   /** `clock`: milliseconds of work; it stands still while the training is paused. */
   constructor(send: (progress: BoostProgress) => void, clock: () => number) {

@@ -1,30 +1,15 @@
 import type { RouterFitPhase } from '../../contracts/routerFit.ts';
 import type { RouterFitProgress } from '../../contracts/trainer.ts';
+import { leastMilliseconds, untrained } from '../training/untrained.ts';
 import type { FitState } from './routerFitState.ts';
 
-const leastMilliseconds = 200;
 /** Steps that the loss is averaged over. */
 const averaged = 10;
 
 /** Tells how a fit stands, a few times a second, and how long it will still take; pauses are not counted. */
 export class FitReporter {
   private readonly send: (progress: RouterFitProgress) => void;
-  private progress: RouterFitProgress = {
-    phase: 'loading',
-    fraction: 0,
-    step: 0,
-    steps: 0,
-    tokens: 0,
-    loss: null,
-    domainEv: null,
-    domainEvBase: null,
-    generalEv: null,
-    generalEvBase: null,
-    alive: null,
-    dead: null,
-    tokensPerSecond: null,
-    secondsLeft: null,
-  };
+  private progress: RouterFitProgress = { ...untrained, phase: 'loading', secondsLeft: null };
   private sent = 0;
   private tokensPerStep = 0;
   /** Of this sitting: when its steps began, the step that it began at, and milliseconds of pauses since. */
